@@ -1,0 +1,158 @@
+import type { Failure } from "#shared/domain/errors.ts";
+import {
+  type CallKey,
+  type Partition,
+  partitionOf,
+  type RunId,
+  runOfTask,
+  type Sha256,
+  type TaskId,
+} from "#shared/domain/ids.ts";
+import type { RunState, TaskState } from "#shared/domain/states.ts";
+import type { CheckResult, TaskOptions, Value } from "#shared/protocol/common.ts";
+import type { Manifest } from "#shared/protocol/manifest.ts";
+import { type Key, keyIn } from "./engine/engine.ts";
+
+/**
+ * What the coordinator stores, and under which keys. A run, its tasks, leases, journal, logs and queue entries live in
+ * the run's partition; each project's registry, each token and each agent in the partition that its name hashes to.
+ */
+
+export interface RunRecord {
+  readonly id: RunId;
+  readonly project: string;
+  readonly release: string;
+  readonly workflow: string;
+  readonly state: RunState;
+  /** Null while the workflow's task is ready or leased; else what it awaits. */
+  readonly parked: readonly CallKey[] | null;
+  readonly input: Value;
+  readonly seed: string;
+  readonly trigger: { readonly kind: string; readonly name: string | null; readonly by: string };
+  readonly createdAtMs: number;
+  readonly endedAtMs: number | null;
+  readonly output: Value | null;
+  readonly failure: Failure | null;
+  /** The call of another run that opened this one. */
+  readonly parent: { readonly run: RunId; readonly key: CallKey } | null;
+  readonly cancel: { readonly reason: string; readonly by: string; readonly atMs: number } | null;
+  /** The run that goes on from this one (restart), or that this one goes on from (restart, retry). */
+  readonly next: RunId | null;
+  readonly previous: RunId | null;
+  readonly priority: number;
+  readonly identityDigest: string | null;
+}
+
+export interface TaskRecord {
+  readonly run: RunId;
+  readonly key: CallKey;
+  readonly kind: "task" | "workflow";
+  /** Project, release and name of the task type or workflow. */
+  readonly project: string;
+  readonly release: string;
+  readonly name: string;
+  readonly state: TaskState;
+  readonly digest: string;
+  readonly input: Value;
+  readonly refs: readonly CallKey[];
+  readonly options: TaskOptions;
+  readonly queue: string;
+  readonly createdAtMs: number;
+  readonly readyAtMs: number | null;
+  readonly endedAtMs: number | null;
+  /** Attempts that have ended. */
+  readonly attempts: readonly AttemptRecord[];
+  readonly attemptsEnded: number;
+  readonly output: Value | null;
+  readonly failure: Failure | null;
+  readonly checks: readonly CheckResult[];
+  readonly detached: boolean;
+}
+
+/** An attempt that has ended. A task keeps its last ten. */
+export interface AttemptRecord {
+  readonly attempt: number;
+  readonly fence: number;
+  readonly agent: string;
+  readonly outcome: "succeeded" | "failed" | "cancelled" | "lost" | "expired";
+  readonly ranMs: number;
+  readonly endedAtMs: number;
+  readonly failure: Failure | null;
+}
+
+export interface ReleaseRecord {
+  readonly id: string;
+  readonly manifest: Manifest;
+  readonly createdAtMs: number;
+  readonly createdBy: string;
+}
+
+export interface ProjectRecord {
+  readonly name: string;
+  /** The release that new runs use. */
+  readonly release: string;
+  readonly updatedAtMs: number;
+}
+
+export interface AgentRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly pool: string;
+  readonly platform: string;
+  readonly version: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly capacity: { readonly tasks: number; readonly workflows: number };
+  /** Only grows; frames of an older session are dropped. */
+  readonly session: number;
+  readonly connected: boolean;
+  readonly seenAtMs: number;
+}
+
+export const runKey = (run: RunId): Key => keyIn(partitionOf(run), `run/${run}`);
+export const taskKey = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `task/${task}`);
+export const journalLog = (run: RunId): Key => keyIn(partitionOf(run), `journal/${run}`);
+export const outputLog = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `output/${task}`);
+/** All runs of a partition, ranked by the time of opening; the value is `<project>/<workflow>`. */
+export const runsIndex = (partition: Partition): Key => keyIn(partition, "runs");
+/** A run's tasks, ranked by the time of the call. */
+export const tasksIndex = (run: RunId): Key => keyIn(partitionOf(run), `tasks/${run}`);
+export const releaseKey = (partition: Partition, release: string): Key => keyIn(partition, `release/${release}`);
+export const projectKey = (partition: Partition, project: string): Key => keyIn(partition, `project/${project}`);
+export const projectsIndex = (partition: Partition): Key => keyIn(partition, "projects");
+export const agentKey = (partition: Partition, agent: string): Key => keyIn(partition, `agent/${agent}`);
+export const agentsIndex = (partition: Partition): Key => keyIn(partition, "agents");
+export const blobKey = (partition: Partition, sha256: Sha256): Key => keyIn(partition, `blob/${sha256}`);
+
+/**
+ * Journal entries as stored. A settled entry names no output: that is in the task's record (or the child run's), once.
+ */
+export type JournalRecord =
+  | { readonly e: "opened"; readonly workflow: string; readonly release: string; readonly by: string }
+  | {
+      readonly e: "called";
+      readonly key: CallKey;
+      readonly kind: "task" | "workflow" | "sleep" | "signal" | "event";
+      readonly name: string;
+      readonly digest: Sha256;
+      readonly refs?: readonly CallKey[];
+      readonly release?: string;
+      readonly timeoutMs?: number;
+    }
+  | {
+      readonly e: "settled";
+      readonly key: CallKey;
+      readonly outcome: "succeeded" | "failed" | "cancelled" | "timedOut";
+      readonly warnings?: number;
+      readonly value?: Value;
+      readonly failure?: Failure;
+    }
+  | {
+      readonly e: "retried";
+      readonly key: CallKey;
+      readonly attempt: number;
+      readonly failure: Failure;
+      readonly delayMs: number;
+    }
+  | { readonly e: "signal"; readonly id: string; readonly name: string; readonly value: Value; readonly by: string }
+  | { readonly e: "cancel"; readonly reason: string; readonly by: string }
+  | { readonly e: "ended"; readonly state: RunState; readonly failure?: Failure };

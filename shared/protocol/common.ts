@@ -1,0 +1,204 @@
+import { z } from "zod";
+import type { AgentId, CallKey, RunId, Sha256, TaskId } from "../domain/ids.ts";
+import { limits } from "../domain/limits.ts";
+
+/** Schemas that the protocols share. Branded strings are checked by form here and trusted inside. */
+
+const branded = <T extends string>(schema: z.ZodString) => schema as unknown as z.ZodType<T, string>;
+
+export const runIdSchema = branded<RunId>(z.string().regex(/^run_[0-9a-z]{28}$/));
+export const taskIdSchema = branded<TaskId>(
+  z
+    .string()
+    .regex(/^run_[0-9a-z]{28}\/./)
+    .max(33 + limits.callKeyCharsMax),
+);
+export const agentIdSchema = branded<AgentId>(z.string().regex(/^agt_[0-9a-z]{26}$/));
+export const sha256Schema = branded<Sha256>(z.string().regex(/^[0-9a-f]{64}$/));
+
+/** A call's key: printable, no `/`, not beginning with `@` unless Salt made it. */
+export const callKeySchema = branded<CallKey>(
+  z
+    .string()
+    .min(1)
+    .max(limits.callKeyCharsMax)
+    .regex(/^[^/\p{Cc}]+$/u, "must be printable and without '/'"),
+);
+
+/** A project, workflow, task type, trigger, pool or signal name. */
+export const nameSchema = z
+  .string()
+  .max(limits.nameCharsMax)
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]*$/, "must begin with a letter and hold only letters, digits, '_', '.' and '-'");
+
+/** A task type or workflow, of the caller's project (`score`) or of another (`fraud/score`). */
+export const qualifiedNameSchema = z
+  .string()
+  .max(2 * limits.nameCharsMax + 1)
+  .regex(/^[A-Za-z][A-Za-z0-9_.-]*(\/[A-Za-z][A-Za-z0-9_.-]*)?$/);
+
+export const platformSchema = z.enum([
+  "linux-x64",
+  "linux-arm64",
+  "darwin-x64",
+  "darwin-arm64",
+  "win32-x64",
+  "win32-arm64",
+]);
+export type Platform = z.infer<typeof platformSchema>;
+
+export const labelsSchema = z
+  .record(z.string().regex(/^[A-Za-z0-9_./-]{1,63}$/), z.string().max(255))
+  .refine((labels) => Object.keys(labels).length <= limits.labelsMax, `at most ${limits.labelsMax} labels`);
+
+/**
+ * An encoded value between agent and coordinator: its JSON text (opaque to both), or the blob that holds that text.
+ * Inline up to `limits.inlineBytesMax`.
+ */
+export const valueSchema = z.union([
+  z.object({ json: z.string().max(limits.inlineBytesMax) }),
+  z.object({ blob: sha256Schema, bytes: z.int().min(0).max(limits.valueBytesMax) }),
+]);
+export type Value = z.infer<typeof valueSchema>;
+
+export const failureSchema = z.object({
+  type: z.string().max(200),
+  message: z.string().max(limits.messageCharsMax),
+  retryable: z.boolean(),
+  stack: z.string().max(limits.stackCharsMax).exactOptional(),
+  get cause() {
+    return failureSchema.exactOptional();
+  },
+  details: z.unknown().exactOptional(),
+});
+
+export const checkResultSchema = z.object({
+  name: nameSchema,
+  result: z.enum(["pass", "warn", "fail"]),
+  message: z.string().max(limits.messageCharsMax).exactOptional(),
+  details: z.unknown().exactOptional(),
+});
+export type CheckResult = z.infer<typeof checkResultSchema>;
+
+export const retrySchema = z.object({
+  /** Attempts in all, the first included. */
+  attempts: z.int().min(1).max(limits.retryAttemptsMax),
+  /** Upper bound of the first pause; the pause is drawn evenly from zero to the bound (full jitter). */
+  backoffMs: z
+    .int()
+    .min(0)
+    .max(24 * 3600_000),
+  /** Growth of the bound from one pause to the next. */
+  factor: z.number().min(1).max(100),
+  backoffMaxMs: z
+    .int()
+    .min(0)
+    .max(24 * 3600_000),
+});
+export type Retry = z.infer<typeof retrySchema>;
+
+/** What a task type declares and a call may override. Durations in milliseconds. */
+export const taskOptionsSchema = z.object({
+  retry: retrySchema.partial().exactOptional(),
+  /** Longest time of one attempt. Default 24 h. */
+  attemptTimeoutMs: z
+    .int()
+    .min(1)
+    .max(limits.attemptTimeoutMs * 30)
+    .exactOptional(),
+  /** Longest time between ready and leased. Default: none. */
+  queueTimeoutMs: z.int().min(1).exactOptional(),
+  /** Higher goes first; one step outweighs 60 s of waiting. Default 0. */
+  priority: z.int().min(-100).max(100).exactOptional(),
+  process: z.enum(["warm", "fresh"]).exactOptional(),
+  pool: nameSchema.exactOptional(),
+  /** Labels that an agent must carry with exactly these values. */
+  labels: labelsSchema.exactOptional(),
+  onLeaseLost: z.enum(["retry", "stop"]).exactOptional(),
+});
+export type TaskOptions = z.infer<typeof taskOptionsSchema>;
+
+/** One call that a workflow makes. `digest` is the SHA-256 of the encoded arguments, refs by key. */
+const callHead = { key: callKeySchema, digest: sha256Schema };
+export const callSchemaOf = <V extends z.ZodType>(value: V) =>
+  z.discriminatedUnion("kind", [
+    z.object({
+      ...callHead,
+      kind: z.literal("task"),
+      name: qualifiedNameSchema,
+      input: value,
+      refs: z.array(callKeySchema).max(limits.refsPerCallMax).exactOptional(),
+      options: taskOptionsSchema.exactOptional(),
+      /** The output is wanted by the workflow itself, so it rides with the settlement. */
+      awaited: z.boolean().exactOptional(),
+      detached: z.boolean().exactOptional(),
+      shielded: z.boolean().exactOptional(),
+    }),
+    z.object({
+      ...callHead,
+      kind: z.literal("workflow"),
+      name: qualifiedNameSchema,
+      input: value,
+      refs: z.array(callKeySchema).max(limits.refsPerCallMax).exactOptional(),
+      awaited: z.boolean().exactOptional(),
+      detached: z.boolean().exactOptional(),
+      shielded: z.boolean().exactOptional(),
+    }),
+    z.object({
+      ...callHead,
+      kind: z.literal("sleep"),
+      forMs: z.number().min(0).exactOptional(),
+      untilMs: z.number().exactOptional(),
+      shielded: z.boolean().exactOptional(),
+    }),
+    z.object({
+      ...callHead,
+      kind: z.literal("signal"),
+      name: nameSchema,
+      timeoutMs: z.number().min(0).exactOptional(),
+      shielded: z.boolean().exactOptional(),
+    }),
+    z.object({
+      ...callHead,
+      kind: z.literal("event"),
+      name: nameSchema,
+      /** Fields of the event's value that must equal these, by JSON pointer. */
+      match: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])).exactOptional(),
+      timeoutMs: z.number().min(0).exactOptional(),
+      shielded: z.boolean().exactOptional(),
+    }),
+  ]);
+
+/**
+ * One journal entry as a program is given it. `p` is its position in the run's journal, counted from 1; `at` the
+ * engine's time in milliseconds. A settled entry's value is absent while nobody awaits it. Programs pass over entries
+ * whose `e` they do not know.
+ */
+const entryHead = { p: z.int().min(1), at: z.number() };
+export const entrySchemaOf = <V extends z.ZodType>(value: V) =>
+  z.discriminatedUnion("e", [
+    z.object({
+      ...entryHead,
+      e: z.literal("called"),
+      key: callKeySchema,
+      kind: z.enum(["task", "workflow", "sleep", "signal", "event"]),
+      name: z.string(),
+      digest: sha256Schema,
+    }),
+    z.object({
+      ...entryHead,
+      e: z.literal("settled"),
+      key: callKeySchema,
+      outcome: z.enum(["succeeded", "failed", "cancelled", "timedOut"]),
+      value: value.exactOptional(),
+      failure: failureSchema.exactOptional(),
+    }),
+    z.object({ ...entryHead, e: z.literal("signal"), id: z.string(), name: z.string(), value }),
+    z.object({ ...entryHead, e: z.literal("cancel"), reason: z.string() }),
+    z.object({ ...entryHead, e: z.literal("note"), kind: z.string(), key: z.string().exactOptional() }),
+  ]);
+
+export const callSchema = callSchemaOf(valueSchema);
+export type Call = z.infer<typeof callSchema>;
+export const entrySchema = entrySchemaOf(valueSchema);
+export type Entry = z.infer<typeof entrySchema>;
