@@ -1,0 +1,34 @@
+import type { DatabaseSync } from "node:sqlite";
+import type { Key, LogEntry } from "../engine.ts";
+
+export function createLogs(db: DatabaseSync) {
+  const end = db.prepare("SELECT max(position) AS position FROM log WHERE key = ?");
+  const append = db.prepare("INSERT INTO log (key, position, at_ms, value) VALUES (?, ?, ?, ?)");
+  const read = db.prepare(
+    "SELECT position, at_ms AS atMs, value FROM log WHERE key = ? AND position > ? ORDER BY position LIMIT ?",
+  );
+
+  /** The position of the last entry, 0 when there is none. */
+  const endOf = (log: Key): number => Number(end.get(log)?.position ?? 0);
+
+  return {
+    end: endOf,
+    /** Answers the position. */
+    append(log: Key, atMs: number, value: string): number {
+      const position = endOf(log) + 1;
+      append.run(log, position, atMs, value);
+      return position;
+    },
+    read(log: Key, after: number, limit: number, bytesMax: number): LogEntry[] {
+      const entries: LogEntry[] = [];
+      let bytes = 0;
+      for (const row of read.iterate(log, after, limit)) {
+        const entry = row as unknown as LogEntry;
+        bytes += Buffer.byteLength(entry.value);
+        if (entries.length > 0 && bytes > bytesMax) break;
+        entries.push({ position: entry.position, atMs: entry.atMs, value: entry.value });
+      }
+      return entries;
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import type { DatabaseSync } from "node:sqlite";
+import { assert } from "#shared/domain/assert.ts";
+import type { Key } from "../engine.ts";
+
+/** Records and counters. */
+export function createRecords(db: DatabaseSync) {
+  const find = db.prepare("SELECT stamp, value FROM record WHERE key = ?");
+  const stamp = db.prepare("SELECT stamp FROM record WHERE key = ?");
+  const set = db.prepare("INSERT OR REPLACE INTO record (key, stamp, value) VALUES (?, ?, ?)");
+  const remove = db.prepare("DELETE FROM record WHERE key = ?");
+  const add = db.prepare(
+    `INSERT INTO record (key, stamp, value) VALUES (?, 'counter', CAST(? AS INTEGER))
+     ON CONFLICT DO UPDATE SET value = value + excluded.value WHERE stamp = 'counter'`,
+  );
+
+  return {
+    find(key: Key): { stamp: string; value: string } | undefined {
+      const row = find.get(key);
+      return row && { stamp: String(row.stamp), value: String(row.value) };
+    },
+    stamp: (key: Key): string | null => (stamp.get(key)?.stamp ?? null) as string | null,
+    /** 0 when there is none. */
+    count: (key: Key): number => Number(find.get(key)?.value ?? 0),
+    set: (key: Key, stamp: string, value: string): void => void set.run(key, stamp, value),
+    delete: (key: Key): void => void remove.run(key),
+    add(counter: Key, delta: number): void {
+      assert(add.run(counter, delta).changes === 1, `${counter} is a counter and not a record`);
+    },
+  };
+}

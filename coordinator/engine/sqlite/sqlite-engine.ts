@@ -1,0 +1,136 @@
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { SaltError } from "#shared/domain/errors.ts";
+import type { Partition } from "#shared/domain/ids.ts";
+import type { Clock } from "#shared/ports.ts";
+import { assertBatch } from "../assert-batch.ts";
+import type {
+  ClaimWant,
+  Committed,
+  Engine,
+  Found,
+  IndexRow,
+  Key,
+  LogEntry,
+  RangeQuery,
+  Transaction,
+} from "../engine.ts";
+import { createEngineClock } from "../engine-clock.ts";
+import { Hints } from "../hints.ts";
+import { type CommitContext, checkAll, createTables, grantClaim, type Tables, writeAll } from "./apply-batch.ts";
+import { isLeasesIndex, memberOfLease } from "./leases.ts";
+import { openDatabase } from "./open-database.ts";
+import { toSaltError } from "./sqlite-error.ts";
+
+/**
+ * The embedded engine: one SQLite file, used by one process. It works on the main thread: a commit of 100 moves takes
+ * about as long as handing them to another thread and back would.
+ *
+ * Q1  A commit is one SQL transaction, durable when it answers (`synchronous = FULL`).
+ * Q2  A transaction's checks all come before its writes, so that one that does not hold has written nothing.
+ * Q3  The time and the last fence are stored by every commit that writes, so neither goes back when the process ends.
+ *
+ * `Unavailable` when another process has the file, when a newer Salt wrote it, or when the disk fails; `NoSpace` when
+ * the disk is full. The commit that meets it has written nothing.
+ */
+export function createSqliteEngine(deps: { readonly file: string; readonly clock: Clock }): Engine {
+  return new SqliteEngine(openDatabase(deps.file), deps.clock);
+}
+
+/** For tests that need the database itself. */
+export class SqliteEngine implements Engine {
+  readonly #db: DatabaseSync;
+  readonly #now: () => number;
+  readonly #tables: Tables;
+  readonly #hints = new Hints();
+  readonly #begin: StatementSync;
+  readonly #end: StatementSync;
+  readonly #store: StatementSync;
+  #lastFence: number;
+
+  constructor(db: DatabaseSync, clock: Clock) {
+    this.#db = db;
+    const stored = db.prepare("SELECT now_ms AS nowMs, fence FROM engine").get() as { nowMs: number; fence: number };
+    this.#now = createEngineClock(clock, stored.nowMs);
+    this.#lastFence = stored.fence;
+    this.#tables = createTables(db);
+    this.#begin = db.prepare("BEGIN IMMEDIATE");
+    this.#end = db.prepare("COMMIT");
+    this.#store = db.prepare("UPDATE engine SET now_ms = ?, fence = ?");
+  }
+
+  async get(keys: readonly Key[]): Promise<{ nowMs: number; found: readonly Found[] }> {
+    return this.#use("read records", () => ({ nowMs: this.#now(), found: keys.map((key) => this.#find(key)) }));
+  }
+
+  async commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant): Promise<Committed> {
+    assertBatch(partition, batch, claim);
+    const context: CommitContext = {
+      partition,
+      nowMs: this.#now(),
+      lastFence: this.#lastFence,
+      topics: new Set(),
+    };
+    const committed = this.#use("commit", () => this.#transact(context, batch, claim));
+    this.#lastFence = context.lastFence;
+    this.#hints.emit(context.topics);
+    return committed;
+  }
+
+  async range(index: Key, query: RangeQuery): Promise<{ nowMs: number; rows: readonly IndexRow[] }> {
+    const { leases, indexes } = this.#tables;
+    const table = isLeasesIndex(index) ? leases : indexes;
+    return this.#use("read an index", () => ({ nowMs: this.#now(), rows: table.range(index, query) }));
+  }
+
+  async read(log: Key, after: number, limit: number, bytesMax = Number.POSITIVE_INFINITY): Promise<LogEntry[]> {
+    return this.#use("read a log", () => this.#tables.logs.read(log, after, limit, bytesMax));
+  }
+
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string> {
+    return this.#hints.listen(topics, signal);
+  }
+
+  async close(): Promise<void> {
+    this.#hints.close();
+    if (this.#db.isOpen) this.#db.close();
+  }
+
+  #find(key: Key): Found {
+    const { leases, records } = this.#tables;
+    const member = memberOfLease(key);
+    if (member !== null) return leases.find(key, member);
+    const record = records.find(key);
+    return { key, stamp: record?.stamp ?? null, value: record?.value ?? null };
+  }
+
+  #transact(context: CommitContext, batch: readonly Transaction[], claim: ClaimWant | undefined): Committed {
+    this.#begin.run();
+    const results: { outcome: Committed["results"][number]["outcome"]; positions: number[] }[] = [];
+    for (const { checks, writes, after } of batch) {
+      const relied = after === undefined || after.every((index) => results[index]?.outcome === "applied");
+      const outcome = relied ? checkAll(this.#tables, checks) : "skipped";
+      const positions = outcome === "applied" ? writeAll(this.#tables, context, writes) : [];
+      results.push({ outcome, positions });
+    }
+    const claims = claim === undefined ? [] : grantClaim(this.#tables, context, claim);
+    const wrote = claims.length > 0 || results.some(({ outcome }) => outcome === "applied");
+    if (wrote) this.#store.run(context.nowMs, context.lastFence);
+    this.#end.run();
+    return { nowMs: context.nowMs, results, claims };
+  }
+
+  /** Whatever goes wrong inside, nothing is left half done. */
+  #use<Answer>(attempted: string, act: () => Answer): Answer {
+    if (!this.#db.isOpen) {
+      throw new SaltError("Unavailable", `Cannot ${attempted}: the engine is closed.`, {
+        next: "Start the coordinator again.",
+      });
+    }
+    try {
+      return act();
+    } catch (error) {
+      if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+      throw toSaltError(error, attempted);
+    }
+  }
+}
