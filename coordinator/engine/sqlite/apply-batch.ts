@@ -38,44 +38,76 @@ export interface CommitContext {
   lastFence: number;
   /** To be hinted when the commit is durable. */
   readonly topics: Set<string>;
+  /** The ends of the logs that the batch met: their next append need not look. */
+  readonly ends: Map<Key, number>;
+  /** What counters have to be given before the commit ends: a batch adds to few of them, often. */
+  readonly adds: Map<Key, number>;
 }
 
+export const commitContext = (partition: Partition, nowMs: number, lastFence: number): CommitContext => ({
+  partition,
+  nowMs,
+  lastFence,
+  topics: new Set(),
+  ends: new Map(),
+  adds: new Map(),
+});
+
 /** A wrong stamp decides first: an unmet check of a decision that saw old records says nothing. */
-export function checkAll(tables: Tables, checks: readonly Check[]): Outcome {
+export function checkAll(tables: Tables, context: CommitContext, checks: readonly Check[]): Outcome {
   let outcome: Outcome = "applied";
   for (const check of checks) {
-    if (holds(tables, check)) continue;
+    if (holds(tables, context, check)) continue;
     if (check.kind === "stamp") return "conflict";
     outcome = "unmet";
   }
   return outcome;
 }
 
-function holds({ records, indexes, leases, logs }: Tables, check: Check): boolean {
+function holds(tables: Tables, context: CommitContext, check: Check): boolean {
   switch (check.kind) {
-    case "stamp": {
-      const member = memberOfLease(check.key);
-      const stamp = member === null ? records.stamp(check.key) : leases.find(check.key, member).stamp;
-      return stamp === check.stamp;
-    }
+    case "stamp":
+      return stampOf(tables, context, check.key) === check.stamp;
     case "fewer": {
-      const table = isLeasesIndex(check.index) ? leases : indexes;
+      const table = isLeasesIndex(check.index) ? tables.leases : tables.indexes;
       if (table.fewer(check.index, check.than)) return true;
       return check.member !== undefined && table.has(check.index, check.member);
     }
     case "end":
-      return logs.end(check.log) === check.position;
+      return endOf(tables, context, check.log) === check.position;
   }
+}
+
+function stampOf({ records, leases }: Tables, { partition, adds }: CommitContext, key: Key): string | null {
+  const member = memberOfLease(key);
+  if (member !== null) return leases.stamp(leasesIndex(partition), member);
+  return adds.has(key) ? "counter" : records.stamp(key);
+}
+
+function endOf({ logs }: Tables, { ends }: CommitContext, log: Key): number {
+  let end = ends.get(log);
+  if (end === undefined) {
+    end = logs.end(log);
+    ends.set(log, end);
+  }
+  return end;
 }
 
 /** Answers the positions of what was appended. */
 export function writeAll(tables: Tables, context: CommitContext, writes: readonly Write[]): number[] {
   const positions: number[] = [];
   for (const write of writes) {
-    if (write.kind === "append") positions.push(tables.logs.append(write.log, context.nowMs, write.value));
+    if (write.kind === "append") positions.push(append(tables, context, write.log, write.value));
     else apply(tables, context, write);
   }
   return positions;
+}
+
+function append(tables: Tables, context: CommitContext, log: Key, value: string): number {
+  const position = endOf(tables, context, log) + 1;
+  tables.logs.append(log, { position, atMs: context.nowMs, value });
+  context.ends.set(log, position);
+  return position;
 }
 
 function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { kind: "append" }>): void {
@@ -85,7 +117,7 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       tables.records.set(write.key, write.stamp, write.value);
       break;
     case "delete":
-      deleteRecord(tables, partition, write.key);
+      deleteRecord(tables, context, write.key);
       break;
     case "rank":
       tables.indexes.set(write.index, write.member, scoreAt(write.score, nowMs), write.value ?? null);
@@ -113,17 +145,22 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       tables.leases.release(leasesIndex(partition), write.member);
       break;
     case "add":
-      tables.records.add(write.counter, write.delta);
+      context.adds.set(write.counter, (context.adds.get(write.counter) ?? 0) + write.delta);
       break;
     case "signal":
       context.topics.add(write.topic);
   }
 }
 
-function deleteRecord({ records, leases }: Tables, partition: Partition, key: Key): void {
+function deleteRecord({ records, leases }: Tables, { partition, adds }: CommitContext, key: Key): void {
+  adds.delete(key);
   const member = memberOfLease(key);
   if (member === null) records.delete(key);
   else leases.delete(leasesIndex(partition), member);
+}
+
+export function addAll({ records }: Tables, { adds }: CommitContext): void {
+  for (const [counter, delta] of adds) records.add(counter, delta);
 }
 
 /** Takes from the queues for each want in turn. */
@@ -144,7 +181,9 @@ export function grantClaim(tables: Tables, context: CommitContext, claim: ClaimW
   return claims;
 }
 
-const leaseNowMs = ({ records }: Tables, { partition, nowMs }: CommitContext): number =>
-  nowMs - records.count(pausedCounter(partition));
+function leaseNowMs({ records }: Tables, { partition, nowMs, adds }: CommitContext): number {
+  const paused = pausedCounter(partition);
+  return nowMs - records.count(paused) - (adds.get(paused) ?? 0);
+}
 
 const scoreAt = (score: Score, nowMs: number): number => ("at" in score ? score.at : nowMs + score.nowPlusMs);

@@ -5,6 +5,7 @@ import { createRanges } from "./ranges.ts";
 /** A lease is held while it has a score: its deadline on the lease clock. `index` is the partition's `leases`. */
 export function createLeases(db: DatabaseSync) {
   const find = db.prepare("SELECT fence, holder, state, queue FROM lease WHERE key = ? AND member = ?");
+  const stamp = db.prepare("SELECT fence FROM lease WHERE key = ? AND member = ?");
   const grant = db.prepare(
     "INSERT OR REPLACE INTO lease (key, member, fence, holder, state, queue, score) VALUES (?, ?, ?, ?, 'granted', ?, ?)",
   );
@@ -23,6 +24,10 @@ export function createLeases(db: DatabaseSync) {
     range: createRanges(db, "lease"),
     has: (index: Key, member: string): boolean => held.get(index, member) !== undefined,
     fewer: (index: Key, than: number): boolean => Number(count.get(index, Math.max(0, than))?.count) < than,
+    stamp(index: Key, member: string): string | null {
+      const row = stamp.get(index, member);
+      return row === undefined ? null : String(row.fence);
+    },
     /** The lease as the record that the port shows. */
     find(key: Key, member: string): Found {
       const row = find.get(leasesIndex(partitionOfKey(key)), member);

@@ -8,17 +8,10 @@ export function createLogs(db: DatabaseSync) {
     "SELECT position, at_ms AS atMs, value FROM log WHERE key = ? AND position > ? ORDER BY position LIMIT ?",
   );
 
-  /** The position of the last entry, 0 when there is none. */
-  const endOf = (log: Key): number => Number(end.get(log)?.position ?? 0);
-
   return {
-    end: endOf,
-    /** Answers the position. */
-    append(log: Key, atMs: number, value: string): number {
-      const position = endOf(log) + 1;
-      append.run(log, position, atMs, value);
-      return position;
-    },
+    /** The position of the last entry, 0 when there is none. */
+    end: (log: Key): number => Number(end.get(log)?.position ?? 0),
+    append: (log: Key, { position, atMs, value }: LogEntry): void => void append.run(log, position, atMs, value),
     read(log: Key, after: number, limit: number, bytesMax: number): LogEntry[] {
       const entries: LogEntry[] = [];
       let bytes = 0;

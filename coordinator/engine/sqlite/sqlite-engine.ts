@@ -16,7 +16,16 @@ import type {
 } from "../engine.ts";
 import { createEngineClock } from "../engine-clock.ts";
 import { Hints } from "../hints.ts";
-import { type CommitContext, checkAll, createTables, grantClaim, type Tables, writeAll } from "./apply-batch.ts";
+import {
+  addAll,
+  type CommitContext,
+  checkAll,
+  commitContext,
+  createTables,
+  grantClaim,
+  type Tables,
+  writeAll,
+} from "./apply-batch.ts";
 import { isLeasesIndex, memberOfLease } from "./leases.ts";
 import { openDatabase } from "./open-database.ts";
 import { toSaltError } from "./sqlite-error.ts";
@@ -64,12 +73,7 @@ export class SqliteEngine implements Engine {
 
   async commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant): Promise<Committed> {
     assertBatch(partition, batch, claim);
-    const context: CommitContext = {
-      partition,
-      nowMs: this.#now(),
-      lastFence: this.#lastFence,
-      topics: new Set(),
-    };
+    const context = commitContext(partition, this.#now(), this.#lastFence);
     const committed = this.#use("commit", () => this.#transact(context, batch, claim));
     this.#lastFence = context.lastFence;
     this.#hints.emit(context.topics);
@@ -108,11 +112,12 @@ export class SqliteEngine implements Engine {
     const results: { outcome: Committed["results"][number]["outcome"]; positions: number[] }[] = [];
     for (const { checks, writes, after } of batch) {
       const relied = after === undefined || after.every((index) => results[index]?.outcome === "applied");
-      const outcome = relied ? checkAll(this.#tables, checks) : "skipped";
+      const outcome = relied ? checkAll(this.#tables, context, checks) : "skipped";
       const positions = outcome === "applied" ? writeAll(this.#tables, context, writes) : [];
       results.push({ outcome, positions });
     }
     const claims = claim === undefined ? [] : grantClaim(this.#tables, context, claim);
+    addAll(this.#tables, context);
     const wrote = claims.length > 0 || results.some(({ outcome }) => outcome === "applied");
     if (wrote) this.#store.run(context.nowMs, context.lastFence);
     this.#end.run();
