@@ -43,10 +43,14 @@ export interface RunRecord {
   readonly identityDigest: string | null;
 }
 
+/**
+ * One call of a run, or (`workflow`) the run's own workflow task. Tasks and workflow tasks are queued and leased; a
+ * `child` waits for its run, a `sleep` for its timer, a `signal` or `event` for an arrival or its time-out.
+ */
 export interface TaskRecord {
   readonly run: RunId;
   readonly key: CallKey;
-  readonly kind: "task" | "workflow";
+  readonly kind: "task" | "workflow" | "child" | "sleep" | "signal" | "event";
   /** Project, release and name of the task type or workflow. */
   readonly project: string;
   readonly release: string;
@@ -67,6 +71,14 @@ export interface TaskRecord {
   readonly failure: Failure | null;
   readonly checks: readonly CheckResult[];
   readonly detached: boolean;
+  /** Set when a leased task is to end: its next settlement is the last. */
+  readonly cancelReason: string | null;
+  /** The run of a `child`. */
+  readonly child: RunId | null;
+  /** Attempts in a row that ended in a crash or a lost agent. */
+  readonly losses: number;
+  /** Of a workflow task: the journal position that its program had been given when it last crashed. */
+  readonly given: number;
 }
 
 /** An attempt that has ended. A task keeps its last ten. */
@@ -107,6 +119,20 @@ export interface AgentRecord {
   readonly connected: boolean;
   readonly seenAtMs: number;
 }
+
+/** What a task awaits: refs that have not settled. */
+export const edgesIndex = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `edges/${task}`);
+/** The tasks that were given a ref to this one before it settled. */
+export const dependentsIndex = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `dependents/${task}`);
+/** Settled tasks whose dependents have not all been told yet. */
+export const resolvingIndex = (partition: Partition): Key => keyIn(partition, "resolving");
+/** Runs whose open calls have not all been cancelled yet; the value says up to where and why. */
+export const closingIndex = (partition: Partition): Key => keyIn(partition, "closing");
+/** What is due, ranked by time; members are made in `state/timers.ts`. */
+export const timersIndex = (partition: Partition): Key => keyIn(partition, "timers");
+/** Calls made (`calls`), and how many of them ended in each terminal state. */
+export const countKey = (run: RunId, what: "calls" | "succeeded" | "failed" | "cancelled"): Key =>
+  keyIn(partitionOf(run), `count/${run}/${what}`);
 
 export const runKey = (run: RunId): Key => keyIn(partitionOf(run), `run/${run}`);
 export const taskKey = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `task/${task}`);

@@ -11,6 +11,8 @@ import type { Check, IndexRow, Key, Score, Write } from "./engine.ts";
  */
 export interface Move<Input, Answer> {
   readonly name: string;
+  /** Its reads go past the cache: what it looks at is changed by writes that keep the stamp (what a lease says). */
+  readonly fresh?: boolean;
   reads(input: Input): readonly Key[];
   decide(view: View, input: Input): Decision<Answer>;
 }

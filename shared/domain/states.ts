@@ -15,12 +15,13 @@ export type RunState = "open" | "cancelling" | "succeeded" | "failed" | "cancell
 export type RunStatus = "queued" | "running" | "parked" | Exclude<RunState, "open">;
 
 /**
- * The legal moves of a task. `waiting`: a ref it was given is not settled. `ready`: in a queue or leased. `delayed`:
+ * The legal moves of a task. `waiting`: a ref it was given is not settled;
+ * or, of a call that no agent executes (child workflow, sleep, signal, event), what it waits for has not come. `ready`: in a queue or leased. `delayed`:
  * a retry, or a call with a delay, waits for its time. `parked`: a workflow that was let go and waits for its journal
  * to grow. The last three are terminal.
  */
 export const taskMoves: Readonly<Record<TaskState, readonly TaskState[]>> = {
-  waiting: ["ready", "failed", "cancelled"],
+  waiting: ["ready", "succeeded", "failed", "cancelled"],
   ready: ["delayed", "parked", "succeeded", "failed", "cancelled"],
   delayed: ["ready", "succeeded", "failed", "cancelled"],
   parked: ["ready", "failed", "cancelled"],

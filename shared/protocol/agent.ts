@@ -88,7 +88,15 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
     capacity: z.object({ tasks: z.int().min(0), workflows: z.int().min(0) }),
     cached: z.array(sha256Schema).max(1_000),
     /** Leases still held; what an older session held and this list omits goes back to its queue. */
-    leases: attempts,
+    leases: z
+      .array(
+        z.object({
+          ...attempt,
+          /** Of a workflow task: the last journal position that was handed to its program. */
+          given: z.int().min(0).exactOptional(),
+        }),
+      )
+      .max(10_000),
   }),
   /** Leases that the agent may hold at once, in all: absolute, never a difference. */
   z.object({ t: z.literal("credit"), tasks: z.int().min(0), workflows: z.int().min(0) }),

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Failure } from "../domain/errors.ts";
 import type { AgentId, CallKey, RunId, Sha256, TaskId } from "../domain/ids.ts";
 import { limits } from "../domain/limits.ts";
 
@@ -61,14 +62,12 @@ export const valueSchema = z.union([
 ]);
 export type Value = z.infer<typeof valueSchema>;
 
-export const failureSchema = z.object({
+export const failureSchema: z.ZodType<Failure> = z.object({
   type: z.string().max(200),
   message: z.string().max(limits.messageCharsMax),
   retryable: z.boolean(),
   stack: z.string().max(limits.stackCharsMax).exactOptional(),
-  get cause() {
-    return failureSchema.exactOptional();
-  },
+  cause: z.lazy(() => failureSchema).exactOptional(),
   details: z.unknown().exactOptional(),
 });
 

@@ -1,0 +1,258 @@
+import type { LRUCache } from "lru-cache";
+import { assert } from "#shared/domain/assert.ts";
+import { limits } from "#shared/domain/limits.ts";
+import type { Clock } from "#shared/ports.ts";
+import type { Check, Engine, IndexRow, Key, Transaction, Write } from "./engine.ts";
+import type { Applied, Draft, Move, View } from "./move.ts";
+
+/** A record as it was last read or written; stamp and value are null when there is none. */
+export interface CachedRecord {
+  readonly stamp: string | null;
+  readonly value: object | null;
+}
+
+/** A move that waits for its answer. */
+export interface Pending {
+  readonly move: Move<unknown, unknown>;
+  readonly input: unknown;
+  readonly resolve: (answer: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  readonly sinceMs: number;
+  losses: number;
+  unmet: boolean;
+}
+
+export interface Decided {
+  readonly pending: Pending;
+  readonly drafts: readonly Draft[];
+  /** Index of the move's first transaction in the batch. */
+  readonly first: number;
+  /** Keys read and written. */
+  readonly touched: readonly Key[];
+  readonly answer: (applied: Applied) => unknown;
+}
+
+export interface Batch {
+  readonly transactions: readonly Transaction[];
+  readonly decided: readonly Decided[];
+  /** Moves that write nothing; called once the batch is made. */
+  readonly answered: readonly (() => void)[];
+  readonly reads: ReadonlySet<Key>;
+  readonly writes: ReadonlySet<Key>;
+  /** Moves that `decideAll` gave back. */
+  readonly left: number;
+  /** What a transaction leaves in the cache when it applied. */
+  written(transaction: number): Iterable<[Key, CachedRecord]>;
+  /** Decides in order; answers the moves that have to wait for a batch in flight, or did not fit. */
+  decideAll(pendings: readonly Pending[]): Promise<readonly Pending[]>;
+}
+
+interface BatchDeps {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly cache: LRUCache<Key, CachedRecord>;
+  readonly nextStamp: () => string;
+  readonly busy: readonly Batch[];
+}
+
+/** Rounds of reads that one move may need. */
+const roundsMax = 8;
+
+/** Thrown by a view when a decision looks at what has not been read yet; caught by the batch, which reads it. */
+class Unread {
+  readonly key: Key;
+  readonly limit: number | null;
+  constructor(key: Key, limit: number | null) {
+    this.key = key;
+    this.limit = limit;
+  }
+}
+
+export const createBatch = (deps: BatchDeps): Batch => new GroupBatch(deps);
+
+class GroupBatch implements Batch {
+  readonly #deps: BatchDeps;
+  readonly transactions: Transaction[] = [];
+  readonly decided: Decided[] = [];
+  readonly answered: (() => void)[] = [];
+  readonly reads = new Set<Key>();
+  readonly writes = new Set<Key>();
+  readonly #loaded = new Map<Key, CachedRecord>();
+  readonly #overlay = new Map<Key, CachedRecord>();
+  readonly #rows = new Map<string, readonly IndexRow[]>();
+  readonly #written: [Key, CachedRecord][][] = [];
+  left = 0;
+  #bytes = 0;
+  #nowMs: number;
+
+  constructor(deps: BatchDeps) {
+    this.#deps = deps;
+    this.#nowMs = deps.clock.nowMs();
+  }
+
+  written(transaction: number): Iterable<[Key, CachedRecord]> {
+    return this.#written[transaction] ?? [];
+  }
+
+  async decideAll(pendings: readonly Pending[]): Promise<readonly Pending[]> {
+    const left: Pending[] = [];
+    let open = pendings;
+    let wanted = this.#unread(pendings);
+    for (let round = 0; open.length > 0; round += 1) {
+      assert(round < roundsMax, "a move needs few rounds of reads");
+      await this.#load(wanted);
+      wanted = { keys: new Set(), ranges: new Map() };
+      const again: Pending[] = [];
+      for (const pending of open) this.#decideOne(pending, wanted, again, left);
+      open = again;
+    }
+    this.left = left.length;
+    return left;
+  }
+
+  #unread(pendings: readonly Pending[]): Wanted {
+    const keys = new Set<Key>();
+    for (const pending of pendings) {
+      const fresh = pending.move.fresh === true;
+      for (const key of pending.move.reads(pending.input)) {
+        if (fresh || (!this.#deps.cache.has(key) && !this.#loaded.has(key))) keys.add(key);
+      }
+    }
+    return { keys, ranges: new Map() };
+  }
+
+  async #load({ keys, ranges }: Wanted): Promise<void> {
+    if (keys.size > 0) {
+      const { nowMs, found } = await this.#deps.engine.get([...keys]);
+      this.#nowMs = nowMs;
+      for (const { key, stamp, value } of found) {
+        const record = { stamp, value: value === null ? null : (JSON.parse(value) as object) };
+        this.#loaded.set(key, record);
+        if (stamp !== "counter") this.#deps.cache.set(key, record);
+      }
+    }
+    for (const [key, limit] of ranges) {
+      const { rows } = await this.#deps.engine.range(key, { limit });
+      this.#rows.set(key, rows);
+    }
+  }
+
+  #decideOne(pending: Pending, wanted: Wanted, again: Pending[], left: Pending[]): void {
+    if (this.transactions.length >= limits.batchMovesMax || this.#bytes >= limits.batchBytesMax) {
+      left.push(pending);
+      return;
+    }
+    const looked = new Map<Key, string | null>();
+    try {
+      const decision = pending.move.decide(this.#view(pending, looked), pending.input);
+      if (decision.transactions.length === 0) {
+        this.answered.push(() => pending.resolve(decision.answer({ nowMs: this.#nowMs, positions: [], applied: [] })));
+        return;
+      }
+      if (this.#isBusy(looked, decision.transactions)) {
+        left.push(pending);
+        return;
+      }
+      this.#write(pending, decision.transactions, decision.answer, looked);
+    } catch (unread) {
+      if (!(unread instanceof Unread)) {
+        pending.reject(unread);
+        return;
+      }
+      if (unread.limit === null) wanted.keys.add(unread.key);
+      else wanted.ranges.set(unread.key, unread.limit);
+      again.push(pending);
+    }
+  }
+
+  #view(pending: Pending, looked: Map<Key, string | null>): View {
+    const look = (key: Key): CachedRecord => {
+      const record = this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
+      if (!record) throw new Unread(key, null);
+      looked.set(key, record.stamp);
+      return record;
+    };
+    return {
+      nowMs: this.#nowMs,
+      unmet: pending.unmet,
+      get: <T>(key: Key) => look(key).value as T | null,
+      stamp: (key) => look(key).stamp,
+      rows: (index, limit) => {
+        const rows = this.#rows.get(index);
+        if (!rows) throw new Unread(index, limit);
+        return rows;
+      },
+    };
+  }
+
+  #isBusy(looked: ReadonlyMap<Key, string | null>, drafts: readonly Draft[]): boolean {
+    if (this.#deps.busy.length === 0) return false;
+    return this.#deps.busy.some((batch) => {
+      for (const key of looked.keys()) if (batch.writes.has(key)) return true;
+      for (const draft of drafts) {
+        for (const write of draft.writes) {
+          if ("key" in write && (batch.writes.has(write.key) || batch.reads.has(write.key))) return true;
+        }
+      }
+      return false;
+    });
+  }
+
+  #write(
+    pending: Pending,
+    drafts: readonly Draft[],
+    answer: (applied: Applied) => unknown,
+    looked: ReadonlyMap<Key, string | null>,
+  ): void {
+    const first = this.transactions.length;
+    const touched = [...looked.keys()];
+    for (const [index, draft] of drafts.entries()) {
+      const checks: Check[] = [...draft.checks];
+      if (index === 0) {
+        for (const [key, stamp] of looked) if (stamp !== "counter") checks.push({ kind: "stamp", key, stamp });
+      }
+      const after = index === 0 ? [] : (draft.after ?? [0]).map((earlier) => first + earlier);
+      const written: [Key, CachedRecord][] = [];
+      const writes = draft.writes.map((write) => this.#prepare(write, written, index === 0));
+      this.#written.push(written);
+      this.transactions.push(after.length > 0 ? { checks, writes, after } : { checks, writes });
+    }
+    for (const key of looked.keys()) this.reads.add(key);
+    this.decided.push({ pending, drafts, first, touched, answer });
+  }
+
+  #prepare(write: Draft["writes"][number], written: [Key, CachedRecord][], certain: boolean): Write {
+    switch (write.kind) {
+      case "set": {
+        const value = JSON.stringify(write.value);
+        const stamp = this.#deps.nextStamp();
+        this.#bytes += value.length;
+        this.#note(write.key, { stamp, value: write.value }, written, certain);
+        return { kind: "set", key: write.key, stamp, value };
+      }
+      case "delete":
+        this.#note(write.key, { stamp: null, value: null }, written, certain);
+        return write;
+      case "append":
+        this.#bytes += write.value.length;
+        return write;
+      default:
+        return write;
+    }
+  }
+
+  /**
+   * Later moves of the batch see what a first transaction writes, for they fail with it. Of the further ones, which may
+   * not apply while the move does, they see nothing, and conflict when it did apply.
+   */
+  #note(key: Key, record: CachedRecord, written: [Key, CachedRecord][], certain: boolean): void {
+    if (certain) this.#overlay.set(key, record);
+    this.writes.add(key);
+    written.push([key, record]);
+  }
+}
+
+interface Wanted {
+  readonly keys: Set<Key>;
+  readonly ranges: Map<Key, number>;
+}

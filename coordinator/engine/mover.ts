@@ -1,0 +1,298 @@
+import { LRUCache } from "lru-cache";
+import { assert } from "#shared/domain/assert.ts";
+import { SaltError } from "#shared/domain/errors.ts";
+import type { Partition } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import { type Batch, type CachedRecord, createBatch, type Pending } from "./batch.ts";
+import { type Claim, type ClaimWant, type Committed, type Engine, type Key, leaseKey, type Transaction } from "./engine.ts";
+import type { Applied, Draft, Move, Mover } from "./move.ts";
+
+/**
+ * Group commit. Moves that arrive in one turn of the event loop are decided in order, each seeing what those before it
+ * in the batch write, and travel in one commit together with the grants that the fleet can take.
+ *
+ * V1  One batch of a partition is being decided at a time; at most `limits.batchesInFlightMax` are being committed, and
+ *     none reads or writes what another in flight writes.
+ * V2  The cache may be stale: a check catches it, the record is read again, the move decided again.
+ * V3  A move that conflicted twice is committed alone after a jittered pause; after `limits.conflictsMax` it is refused.
+ * V4  After an unknown outcome everything of the batch is decided again on fresh reads.
+ */
+export interface MoverDeps {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** What the fleet can take now, asked before each commit. */
+  readonly wantClaims?: (partition: Partition, batch: readonly Transaction[]) => ClaimWant | null;
+  readonly onClaims?: (partition: Partition, want: ClaimWant, claims: readonly Claim[]) => void;
+  /** Called for each applied move in commit order, before its answer is given. */
+  readonly onApplied?: (
+    partition: Partition,
+    drafts: readonly Draft[],
+    positions: readonly number[][],
+    nowMs: number,
+  ) => void;
+}
+
+export interface GroupMover extends Mover {
+  /** Records lately read or written, or fetched: possibly stale, so only for what a later check or a repetition mends. */
+  read<T>(partition: Partition, keys: readonly Key[]): Promise<readonly (T | null)[]>;
+  /** Commits a claim, with or without moves: credit was given, or a queue may have filled. */
+  poke(partition: Partition): void;
+  /** A record lately read or written, possibly stale; undefined when it would have to be fetched. */
+  peek<T>(partition: Partition, key: Key): T | null | undefined;
+  close(): void;
+}
+
+const pauseBaseMs = 2;
+const retryPauseMs = 50;
+/** How long a move is tried while the engine cannot be reached. */
+const unavailableAfterMs = 10_000;
+const cachedRecordsMax = 30_000;
+
+export function createMover(deps: MoverDeps): GroupMover {
+  const lines = new Map<Partition, PartitionLine>();
+  const lineOf = (partition: Partition): PartitionLine => {
+    const known = lines.get(partition);
+    if (known) return known;
+    const line = new PartitionLine(deps, partition);
+    lines.set(partition, line);
+    return line;
+  };
+  return {
+    move: (partition, move, input) => lineOf(partition).add(move, input),
+    read: (partition, keys) => lineOf(partition).read(keys),
+    poke: (partition) => lineOf(partition).poke(),
+    peek: (partition, key) => lineOf(partition).peek(key),
+    close: () => {
+      for (const line of lines.values()) line.close();
+    },
+  };
+}
+
+class PartitionLine {
+  readonly #deps: MoverDeps;
+  readonly #partition: Partition;
+  readonly #bootId: string;
+  readonly #cache = new LRUCache<Key, CachedRecord>({ max: cachedRecordsMax });
+  readonly #inFlight = new Set<Batch>();
+  #waiting: Pending[] = [];
+  #scheduled = false;
+  #deciding = false;
+  #poked = false;
+  #closed = false;
+  #stampsGiven = 0;
+
+  constructor(deps: MoverDeps, partition: Partition) {
+    this.#deps = deps;
+    this.#partition = partition;
+    this.#bootId = Buffer.from(deps.random.bytes(9)).toString("base64url");
+  }
+
+  add<Input, Answer>(move: Move<Input, Answer>, input: Input): Promise<Answer> {
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({
+        move: move as Move<unknown, unknown>,
+        input,
+        resolve: resolve as (answer: unknown) => void,
+        reject,
+        losses: 0,
+        unmet: false,
+        sinceMs: this.#deps.clock.monotonicMs(),
+      });
+      this.#schedule();
+    });
+  }
+
+  peek<T>(key: Key): T | null | undefined {
+    const record = this.#cache.get(key);
+    return record ? (record.value as T | null) : undefined;
+  }
+
+  async read<T>(keys: readonly Key[]): Promise<readonly (T | null)[]> {
+    const missing = keys.filter((key) => !this.#cache.has(key));
+    if (missing.length > 0) {
+      const { found } = await this.#deps.engine.get(missing);
+      for (const { key, stamp, value } of found) {
+        this.#cache.set(key, { stamp, value: value === null ? null : JSON.parse(value) });
+      }
+    }
+    return keys.map((key) => (this.#cache.get(key)?.value ?? null) as T | null);
+  }
+
+  poke(): void {
+    this.#poked = true;
+    this.#schedule();
+  }
+
+  close(): void {
+    this.#closed = true;
+    const error = new SaltError("Unavailable", "Cannot commit: the coordinator is stopping.");
+    for (const pending of this.#waiting.splice(0)) pending.reject(error);
+  }
+
+  /** Unique for ever: a boot's random name and a count. */
+  #nextStamp(): string {
+    this.#stampsGiven += 1;
+    return `${this.#bootId}.${this.#stampsGiven.toString(36)}`;
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#closed) return;
+    this.#scheduled = true;
+    this.#deps.clock.soon(() => {
+      this.#scheduled = false;
+      void this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#deciding || this.#closed || this.#inFlight.size >= limits.batchesInFlightMax) return;
+    const want = this.#poked ? (this.#deps.wantClaims?.(this.#partition, []) ?? null) : null;
+    if (this.#waiting.length === 0 && !want) {
+      this.#poked = false;
+      return;
+    }
+    this.#deciding = true;
+    const taken = this.#take();
+    let batch: Batch;
+    try {
+      batch = await this.#decide(taken);
+    } catch (error) {
+      this.#deciding = false;
+      this.#again(taken, error);
+      return;
+    }
+    this.#deciding = false;
+    if (batch.left === 0 && this.#waiting.length > 0) this.#schedule();
+    await this.#commit(batch);
+    if (this.#waiting.length > 0 || this.#poked) this.#schedule();
+  }
+
+  /** Moves for one batch: a move that lost twice goes alone. */
+  #take(): Pending[] {
+    const first = this.#waiting[0];
+    if (first && first.losses >= 2) return this.#waiting.splice(0, 1);
+    const alone = this.#waiting.findIndex((pending) => pending.losses >= 2);
+    return this.#waiting.splice(0, Math.min(limits.batchMovesMax, alone < 0 ? Infinity : alone));
+  }
+
+  async #decide(taken: readonly Pending[]): Promise<Batch> {
+    const batch = createBatch({
+      engine: this.#deps.engine,
+      clock: this.#deps.clock,
+      cache: this.#cache,
+      nextStamp: () => this.#nextStamp(),
+      busy: [...this.#inFlight],
+    });
+    const left = await batch.decideAll(taken);
+    this.#waiting.unshift(...left);
+    return batch;
+  }
+
+  async #commit(batch: Batch): Promise<void> {
+    // Asked as late as can be, so that credit which arrived while the batch was read is used.
+    const want = this.#deps.wantClaims?.(this.#partition, batch.transactions) ?? null;
+    this.#poked = false;
+    for (const answered of batch.answered) answered();
+    if (batch.transactions.length === 0 && !want) return;
+    this.#inFlight.add(batch);
+    let committed: Committed;
+    try {
+      committed = await (want
+        ? this.#deps.engine.commit(this.#partition, batch.transactions, want)
+        : this.#deps.engine.commit(this.#partition, batch.transactions));
+    } catch (error) {
+      this.#inFlight.delete(batch);
+      this.#cache.clear();
+      this.#again(
+        batch.decided.map((decided) => decided.pending),
+        error,
+      );
+      return;
+    }
+    this.#inFlight.delete(batch);
+    this.#settle(batch, committed, want);
+  }
+
+  #settle(batch: Batch, committed: Committed, want: ClaimWant | null): void {
+    for (const decided of batch.decided) {
+      const results = committed.results.slice(decided.first, decided.first + decided.drafts.length);
+      const head = results[0];
+      assert(head, "every transaction has a result");
+      if (head.outcome !== "applied") {
+        for (const key of decided.touched) this.#cache.delete(key);
+        this.#lost(decided.pending, head.outcome === "unmet");
+        continue;
+      }
+      for (const [index, result] of results.entries()) {
+        if (result.outcome === "applied") this.#remember(batch, decided.first + index);
+        else for (const key of decided.touched) this.#cache.delete(key);
+      }
+      const positions = results.map((result) => [...result.positions]);
+      const applied: Applied = {
+        nowMs: committed.nowMs,
+        positions: head.positions,
+        applied: results.map((result) => result.outcome === "applied"),
+      };
+      const drafts = decided.drafts.filter((_, index) => applied.applied[index]);
+      this.#deps.onApplied?.(
+        this.#partition,
+        drafts,
+        positions.filter((_, index) => applied.applied[index]),
+        committed.nowMs,
+      );
+      decided.pending.resolve(decided.answer(applied));
+    }
+    if (want) this.#granted(want, committed.claims);
+  }
+
+  #granted(want: ClaimWant, claims: readonly Claim[]): void {
+    for (const claim of claims) {
+      const value = { holder: claim.holder, state: "granted", queue: claim.queue };
+      this.#cache.set(leaseKey(this.#partition, claim.member), { stamp: String(claim.fence), value });
+    }
+    this.#deps.onClaims?.(this.#partition, want, claims);
+  }
+
+  #remember(batch: Batch, index: number): void {
+    for (const [key, record] of batch.written(index)) this.#cache.set(key, record);
+  }
+
+  #lost(pending: Pending, unmet: boolean): void {
+    pending.losses += 1;
+    pending.unmet = unmet;
+    if (pending.losses > limits.conflictsMax) {
+      pending.reject(
+        new SaltError(
+          "Unavailable",
+          `Cannot commit '${pending.move.name}': it lost to other changes ${pending.losses} times.`,
+        ),
+      );
+      return;
+    }
+    if (pending.losses < 2) {
+      this.#waiting.unshift(pending);
+      this.#schedule();
+      return;
+    }
+    const pauseMs = this.#deps.random.float() * pauseBaseMs * 2 ** pending.losses;
+    this.#deps.clock.after(pauseMs, () => {
+      this.#waiting.push(pending);
+      this.#schedule();
+    });
+  }
+
+  /** The engine did not answer: what the moves came to is unknown. */
+  #again(pendings: readonly Pending[], error: unknown): void {
+    const retryable = error instanceof SaltError && error.retryable;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const left = pendings.filter((pending) => retryable && nowMs - pending.sinceMs < unavailableAfterMs);
+    for (const pending of pendings) if (!left.includes(pending)) pending.reject(error);
+    if (left.length === 0 && this.#waiting.length === 0) return;
+    this.#deps.clock.after(this.#deps.random.float() * retryPauseMs, () => {
+      this.#waiting.unshift(...left);
+      this.#schedule();
+    });
+  }
+}

@@ -1,0 +1,41 @@
+import type { CallKey, TaskId } from "#shared/domain/ids.ts";
+import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
+import type { Call, Value } from "#shared/protocol/common.ts";
+
+/** An attempt that has a frame's sender behind it. */
+export interface Attempt extends AttemptName {
+  readonly agent: string;
+}
+
+/** The next hops of what agents say; `main.ts` joins them to the stages. */
+export interface Hops {
+  /** Accepts (`accepted`), marks as begun (`running`), renews (no state) or takes over (`holder`) leases. */
+  holdLeases(
+    leases: readonly AttemptName[],
+    hold: { readonly state?: "accepted" | "running"; readonly holder?: string },
+  ): Promise<{ readonly held: readonly AttemptName[]; readonly stale: readonly AttemptName[] }>;
+  giveBack(lease: AttemptName, why: "handback" | "omitted"): Promise<void>;
+  settleReport(report: Report, agent: string): Promise<"settled" | "retried" | "repeated" | "stale" | "contradicted">;
+  publishCalls(attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale">;
+  parkRun(
+    attempt: AttemptName & { readonly given: number; readonly awaiting: readonly CallKey[] },
+  ): Promise<"parked" | "grown" | "stale">;
+  emit(
+    attempt: AttemptName,
+    event: { readonly key: string; readonly name: string; readonly value: Value },
+  ): Promise<void>;
+  appendLogs(chunks: readonly LogChunk[]): Promise<void>;
+  /** Outputs of calls of the workflow's run that have succeeded; the others are left out. */
+  readOutputs(task: TaskId, keys: readonly CallKey[]): Promise<Record<string, Value>>;
+  makeLease(grant: {
+    readonly task: TaskId;
+    readonly fence: number;
+    readonly platform: string;
+  }): Promise<
+    | { readonly kind: "lease"; readonly lease: Lease }
+    | { readonly kind: "ended" }
+    | { readonly kind: "unavailable"; readonly why: string }
+  >;
+  /** Leases that an older session of an agent holds. */
+  heldBy(agent: string): Promise<readonly AttemptName[]>;
+}

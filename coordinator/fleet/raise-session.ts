@@ -1,0 +1,54 @@
+import type { Partition } from "#shared/domain/ids.ts";
+import type { AgentFrame } from "#shared/protocol/agent.ts";
+import { at, type Move } from "../engine/move.ts";
+import { type AgentRecord, agentKey, agentsIndex } from "../records.ts";
+
+type Hello = Extract<AgentFrame, { t: "hello" }>;
+
+/** C14: each hello raises the agent's session number; frames and leases of an older one are void. */
+export const raiseSession: Move<{ partition: Partition; hello: Hello }, number> = {
+  name: "raiseSession",
+  reads: ({ partition, hello }) => [agentKey(partition, hello.agent)],
+  decide(view, { partition, hello }) {
+    const key = agentKey(partition, hello.agent);
+    const session = (view.get<AgentRecord>(key)?.session ?? 0) + 1;
+    const value: AgentRecord = {
+      id: hello.agent,
+      name: hello.name,
+      pool: hello.pool,
+      platform: hello.platform,
+      version: hello.version,
+      labels: hello.labels,
+      capacity: hello.capacity,
+      session,
+      connected: true,
+      seenAtMs: Math.round(view.nowMs),
+    };
+    return {
+      transactions: [
+        {
+          checks: [],
+          writes: [
+            { kind: "set", key, value },
+            { kind: "rank", index: agentsIndex(partition), member: hello.agent, score: at(0), value: hello.name },
+          ],
+        },
+      ],
+      answer: () => session,
+    };
+  },
+};
+
+/** Says that an agent's session has ended, unless a later one has begun. */
+export const endSession: Move<{ partition: Partition; agent: string; session: number }, void> = {
+  name: "endSession",
+  reads: ({ partition, agent }) => [agentKey(partition, agent)],
+  decide(view, { partition, agent, session }) {
+    const record = view.get<AgentRecord>(agentKey(partition, agent));
+    if (!record || record.session !== session || !record.connected)
+      return { transactions: [], answer: () => undefined };
+    const value: AgentRecord = { ...record, connected: false, seenAtMs: Math.round(view.nowMs) };
+    const set = { kind: "set", key: agentKey(partition, agent), value } as const;
+    return { transactions: [{ checks: [], writes: [set] }], answer: () => undefined };
+  },
+};

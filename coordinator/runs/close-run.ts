@@ -1,0 +1,106 @@
+import { type CallKey, type Partition, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
+import { type Engine, type LeaseRecord, leaseKey } from "../engine/engine.ts";
+import type { Move, Mover } from "../engine/move.ts";
+import { closingIndex, type RunRecord, runKey, type TaskRecord, taskKey, tasksIndex, timersIndex } from "../records.ts";
+import { Change } from "../state/change.ts";
+import { settleCall } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
+
+export interface CloseDeps {
+  readonly engine: Engine;
+  readonly mover: Mover;
+  /** Asks the agent that holds a lease to end the attempt. */
+  readonly stopLease: (lease: { holder: string; task: string; fence: number; reason: string }) => void;
+  readonly cancelChild: (run: RunId, reason: string) => Promise<void>;
+}
+
+const callsPerStep = 50;
+
+type CancelCall = { readonly run: RunId; readonly key: CallKey };
+type CancelOutcome =
+  | { readonly kind: "done" }
+  | { readonly kind: "leased"; readonly holder: string; readonly fence: number; readonly reason: string }
+  | { readonly kind: "child"; readonly run: RunId; readonly reason: string };
+
+/** Cancels one open call. A leased task is marked, so that its next report is its last, and is to be stopped. */
+const cancelCall: Move<CancelCall, CancelOutcome> = {
+  name: "cancelCall",
+  fresh: true,
+  reads: ({ run, key }) => [runKey(run), taskKey(taskId(run, key)), leaseKey(partitionOf(run), taskId(run, key))],
+  decide(view, { run: runId, key }) {
+    const id = taskId(runId, key);
+    const run = view.get<RunRecord>(runKey(runId));
+    const task = view.get<TaskRecord>(taskKey(id));
+    const done = { transactions: [], answer: () => ({ kind: "done" }) as const };
+    if (!run || !task || isTerminalTask(task.state) || (task.detached && isTerminalRun(run.state))) return done;
+    const reason = run.cancel?.reason ?? "the workflow has ended";
+    if (task.child) {
+      const child = task.child;
+      return { transactions: [], answer: () => ({ kind: "child", run: child, reason }) };
+    }
+    const change = new Change(view);
+    const lease = view.get<LeaseRecord>(leaseKey(partitionOf(runId), id));
+    if (lease && lease.holder !== "" && task.state === "ready") {
+      const fence = Number(view.stamp(leaseKey(partitionOf(runId), id)));
+      change.set(taskKey(id), { ...task, cancelReason: reason });
+      return { transactions: change.drafts(), answer: () => ({ kind: "leased", holder: lease.holder, fence, reason }) };
+    }
+    if (task.state === "ready") change.write({ kind: "dequeue", queue: task.queue, member: id });
+    for (const kind of ["delay", "call", "queue"] as const) {
+      change.unrank(timersIndex(partitionOf(runId)), timerMember({ kind, task: id }));
+    }
+    settleCall(change, task, {
+      outcome: "cancelled",
+      failure: { type: "CancelledError", message: `Cancelled: ${reason}`, retryable: false },
+    });
+    return { transactions: change.drafts(), answer: () => ({ kind: "done" }) };
+  },
+};
+
+const closed: Move<{ run: RunId; partition: Partition }, void> = {
+  name: "closed",
+  reads: () => [],
+  decide: (_view, { run, partition }) => ({
+    transactions: [{ checks: [], writes: [{ kind: "unrank", index: closingIndex(partition), member: run }] }],
+    answer: () => undefined,
+  }),
+};
+
+/** Cancels what a cancelled or ended run still has open, a bounded number of calls at a time; doing it twice is harmless. */
+export async function closeRun(deps: CloseDeps, run: RunId): Promise<void> {
+  let after: { score: number; member: string } | undefined;
+  for (;;) {
+    const { rows } = await deps.engine.range(tasksIndex(run), { limit: callsPerStep, ...(after ? { after } : {}) });
+    const keys = rows.map((row) => row.member as CallKey);
+    const { found } = await deps.engine.get(keys.map((key) => taskKey(taskId(run, key))));
+    const open = keys.filter((_, index) => {
+      const value = found[index]?.value;
+      return value !== null && value !== undefined && !isTerminalTask((JSON.parse(value) as TaskRecord).state);
+    });
+    await Promise.all(open.map((key) => cancelOne(deps, run, key)));
+    after = rows.at(-1);
+    if (rows.length < callsPerStep) break;
+  }
+  await stopEndedWorkflow(deps, run);
+  await deps.mover.move(partitionOf(run), closed, { run, partition: partitionOf(run) });
+}
+
+/** A workflow that was ended by force may still be executing. */
+async function stopEndedWorkflow(deps: CloseDeps, run: RunId): Promise<void> {
+  const id = taskId(run, workflowKey);
+  const { found } = await deps.engine.get([runKey(run), leaseKey(partitionOf(run), id)]);
+  const [record, lease] = found;
+  if (!record?.value || !lease?.value || !isTerminalRun((JSON.parse(record.value) as RunRecord).state)) return;
+  const { holder } = JSON.parse(lease.value) as LeaseRecord;
+  if (holder !== "") deps.stopLease({ holder, task: id, fence: Number(lease.stamp), reason: "the run has ended" });
+}
+
+async function cancelOne(deps: CloseDeps, run: RunId, key: CallKey): Promise<void> {
+  const outcome = await deps.mover.move(partitionOf(run), cancelCall, { run, key });
+  if (outcome.kind === "leased") {
+    deps.stopLease({ holder: outcome.holder, task: taskId(run, key), fence: outcome.fence, reason: outcome.reason });
+  } else if (outcome.kind === "child") {
+    await deps.cancelChild(outcome.run, outcome.reason);
+  }
+}

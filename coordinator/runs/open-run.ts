@@ -1,0 +1,24 @@
+import type { Move } from "../engine/move.ts";
+import { type RunRecord, runKey } from "../records.ts";
+import type { OpenRunOutcome } from "../stages.ts";
+import { Change } from "../state/change.ts";
+import { type NewRun, writeNewRun } from "../state/new-run.ts";
+
+/**
+ * Opens a run under its id. A run under an identity has an id derived from it, so the same request again finds the run
+ * that the first one opened, and one with another body is told apart by its digest (A70).
+ */
+export const openRun: Move<NewRun, OpenRunOutcome> = {
+  name: "openRun",
+  reads: ({ id }) => [runKey(id)],
+  decide(view, input) {
+    const known = view.get<RunRecord>(runKey(input.id));
+    if (known) {
+      const kind = known.identityDigest === input.identityDigest ? "repeated" : "reused";
+      return { transactions: [], answer: () => ({ kind, run: input.id }) };
+    }
+    const change = new Change(view);
+    writeNewRun(change, input);
+    return { transactions: change.drafts(), answer: () => ({ kind: "opened", run: input.id }) };
+  },
+};

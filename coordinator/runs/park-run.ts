@@ -1,0 +1,49 @@
+import { type CallKey, partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
+import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
+import { leaseKey } from "../engine/engine.ts";
+import type { Move } from "../engine/move.ts";
+import { journalLog, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+
+export interface ParkRun {
+  readonly task: TaskId;
+  readonly fence: number;
+  /** The last journal position that the program was given. */
+  readonly given: number;
+  readonly awaiting: readonly CallKey[];
+}
+
+export type ParkOutcome = "parked" | "grown" | "stale";
+
+/**
+ * Lets a workflow go that only waits. The commit checks that the journal still ends where the program's knowledge ends;
+ * else the rest is delivered instead (C4: a settlement between look and park would be slept through).
+ */
+export const parkRun: Move<ParkRun, ParkOutcome> = {
+  name: "parkRun",
+  reads: ({ task }) => [runKey(runOfTask(task)), taskKey(task), leaseKey(partitionOf(runOfTask(task)), task)],
+  decide(view, { task: id, fence, given, awaiting }) {
+    const runId: RunId = runOfTask(id);
+    const run = view.get<RunRecord>(runKey(runId));
+    const task = view.get<TaskRecord>(taskKey(id));
+    if (view.unmet) return { transactions: [], answer: () => "grown" };
+    if (!run || !task || isTerminalRun(run.state) || isTerminalTask(task.state)) {
+      return { transactions: [], answer: () => "stale" };
+    }
+    if (view.stamp(leaseKey(partitionOf(runId), id)) !== String(fence))
+      return { transactions: [], answer: () => "stale" };
+    return {
+      transactions: [
+        {
+          checks: [{ kind: "end", log: journalLog(runId), position: given }],
+          writes: [
+            { kind: "set", key: runKey(runId), value: { ...run, parked: awaiting } },
+            { kind: "set", key: taskKey(id), value: { ...task, state: "parked", losses: 0 } },
+            { kind: "release", member: id },
+            { kind: "dequeue", queue: task.queue, member: id },
+          ],
+        },
+      ],
+      answer: () => "parked",
+    };
+  },
+};

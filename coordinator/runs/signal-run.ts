@@ -1,0 +1,44 @@
+import { partitionOf, type RunId, sha256, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { isTerminalRun } from "#shared/domain/states.ts";
+import type { Value } from "#shared/protocol/common.ts";
+import { type Key, keyIn } from "../engine/engine.ts";
+import { at, type Move } from "../engine/move.ts";
+import { type RunRecord, runKey, taskKey } from "../records.ts";
+import type { SignalOutcome } from "../stages.ts";
+import { Change } from "../state/change.ts";
+import { wakeWorkflow } from "../state/settle-call.ts";
+
+export interface SignalRun {
+  readonly run: RunId;
+  readonly name: string;
+  readonly id: string;
+  readonly value: Value;
+  readonly by: string;
+}
+
+const signalKey = (run: RunId, id: string): Key => keyIn(partitionOf(run), `signal/${run}/${sha256(id)}`);
+const signalsIndex = (run: RunId): Key => keyIn(partitionOf(run), `signals/${run}`);
+
+/**
+ * C24: a signal is journaled on arrival under its sender's id, whether or not the workflow waits for it yet; the same
+ * id again is the same signal. A run takes `limits.signalsBufferedMax`.
+ */
+export const signalRun: Move<SignalRun, SignalOutcome> = {
+  name: "signalRun",
+  reads: ({ run, id }) => [runKey(run), signalKey(run, id), taskKey(taskId(run, workflowKey))],
+  decide(view, { run: runId, name, id, value, by }) {
+    const run = view.get<RunRecord>(runKey(runId));
+    if (!run) return { transactions: [], answer: () => ({ kind: "unknown" }) };
+    if (view.get(signalKey(runId, id))) return { transactions: [], answer: () => ({ kind: "done" }) };
+    if (isTerminalRun(run.state)) return { transactions: [], answer: () => ({ kind: "ended" }) };
+    if (view.unmet) return { transactions: [], answer: () => ({ kind: "full" }) };
+    const change = new Change(view);
+    change.check({ kind: "fewer", index: signalsIndex(runId), than: limits.signalsBufferedMax });
+    change.set(signalKey(runId, id), { name });
+    change.rank(signalsIndex(runId), sha256(id), at(view.nowMs));
+    change.journal(runId, { e: "signal", id, name, value, by });
+    wakeWorkflow(change, run, null);
+    return { transactions: change.drafts(), answer: () => ({ kind: "done" }) };
+  },
+};

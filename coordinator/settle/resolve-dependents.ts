@@ -1,0 +1,65 @@
+import { type Partition, partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Move, Mover } from "../engine/move.ts";
+import { dependentsIndex, type RunRecord, resolvingIndex, runKey, type TaskRecord, taskKey } from "../records.ts";
+import { Change } from "../state/change.ts";
+import { endRun } from "../state/new-run.ts";
+import { dependencyFailed, removeEdge, settleCall } from "../state/settle-call.ts";
+
+/** Dependents that one move tells. */
+const dependentsPerMove = 20;
+
+/**
+ * Tells a settled task's dependents, some at a time, until there are none: with an output they lose an edge, with a
+ * failure they fail themselves, unexecuted (and so on along the edges).
+ */
+const resolveSome: Move<TaskId, "more" | "done"> = {
+  name: "resolveSome",
+  reads: (id) => [taskKey(id), runKey(runOfTask(id)), taskKey(taskId(runOfTask(id), workflowKey))],
+  decide(view, id) {
+    const given = view.get<TaskRecord>(taskKey(id));
+    const rows = view.rows(dependentsIndex(id), dependentsPerMove);
+    const change = new Change(view);
+    if (!given || rows.length === 0) {
+      change.check({ kind: "fewer", index: dependentsIndex(id), than: 1 });
+      change.unrank(resolvingIndex(partitionOf(runOfTask(id))), id);
+      return { transactions: change.drafts(), answer: () => "done" };
+    }
+    for (const row of rows) {
+      if (given.state === "succeeded") removeEdge(change, id, row.member as TaskId);
+      else failDependent(change, given, id, row.member as TaskId);
+    }
+    return { transactions: change.drafts(), answer: () => "more" };
+  },
+};
+
+function failDependent(change: Change, given: TaskRecord, id: TaskId, dependentId: TaskId): void {
+  change.unrank(dependentsIndex(id), dependentId);
+  const dependent = change.get<TaskRecord>(taskKey(dependentId));
+  if (!dependent || isTerminalTask(dependent.state)) return;
+  const failure = dependencyFailed(given);
+  if (dependent.kind !== "workflow") {
+    settleCall(change, dependent, { outcome: "failed", failure });
+    return;
+  }
+  const run = change.get<RunRecord>(runKey(dependent.run));
+  if (!run || isTerminalRun(run.state)) return;
+  change.set(taskKey(dependentId), {
+    ...dependent,
+    state: "failed",
+    failure,
+    endedAtMs: Math.round(change.view.nowMs),
+  });
+  endRun(change, run, { state: "failed", failure });
+}
+
+export async function resolveDependents(deps: { mover: Mover }, id: TaskId): Promise<void> {
+  while ((await deps.mover.move(partitionOf(runOfTask(id)), resolveSome, id)) === "more");
+}
+
+/** Goes on with what a coordinator that stopped had begun. */
+export async function resumeResolving(deps: { mover: Mover; engine: Engine }, partition: Partition): Promise<void> {
+  const { rows } = await deps.engine.range(resolvingIndex(partition), { limit: 100 });
+  await Promise.all(rows.map((row) => resolveDependents(deps, row.member as TaskId)));
+}

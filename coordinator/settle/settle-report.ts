@@ -1,0 +1,289 @@
+import type { Failure } from "#shared/domain/errors.ts";
+import { partitionOf, type RunId, runOfTask, taskId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { isTerminalTask } from "#shared/domain/states.ts";
+import type { Report } from "#shared/protocol/agent.ts";
+import type { Retry, Value } from "#shared/protocol/common.ts";
+import { leaseKey } from "../engine/engine.ts";
+import { type Decision, inMs, type Move } from "../engine/move.ts";
+import {
+  type AttemptRecord,
+  countKey,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+  timersIndex,
+} from "../records.ts";
+import { Change } from "../state/change.ts";
+import { endRun, type NewRun, type RunEnd, writeNewRun } from "../state/new-run.ts";
+import { makeReady, settleCall } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
+
+export interface SettleReport {
+  readonly report: Report;
+  readonly agent: string;
+  /** A number in [0, 1): the jitter of a retry's pause, drawn outside so that the decision stays pure. */
+  readonly jitter: number;
+  /** The id that a restarted run's successor gets. */
+  readonly successor: RunId;
+  /** Seed of the successor. */
+  readonly seed: string;
+}
+
+export type SettleOutcome =
+  | { readonly kind: "settled" | "retried" | "repeated" }
+  /** The fence is not the task's newest: the report changes nothing. */
+  | { readonly kind: "stale" }
+  /** Another report under the same fence was accepted before. */
+  | { readonly kind: "contradicted" };
+
+/** Attempts that an attempt's record names: the last ones. */
+const attemptsKept = 10;
+
+export const defaultRetry: Retry = { attempts: 1, backoffMs: 1_000, factor: 2, backoffMaxMs: 5 * 60_000 };
+
+/** Pauses between replays of a workflow whose process crashed. */
+const replayRetry: Retry = {
+  attempts: limits.crashesWithoutProgressMax,
+  backoffMs: 200,
+  factor: 3,
+  backoffMaxMs: 10_000,
+};
+
+/** What the agent, not the workflow's code, says of its end: the workflow is replayed. */
+const crashTypes = new Set([
+  "ProgramExited",
+  "ProgramSilent",
+  "AgentLost",
+  "BinaryUnavailable",
+  "NoSpace",
+  "TimedOut",
+  "ProtocolViolation",
+]);
+
+/**
+ * C11: a report is accepted when its fence is the task's newest and the task has not ended, also after the deadline,
+ * also when the task is back in its queue. The first accepted report decides.
+ */
+export const settleReport: Move<SettleReport, SettleOutcome> = {
+  name: "settleReport",
+  reads: ({ report }) => [
+    taskKey(report.task),
+    leaseKey(partitionOf(runOfTask(report.task)), report.task),
+    runKey(runOfTask(report.task)),
+  ],
+  decide(view, input) {
+    const { report } = input;
+    const task = view.get<TaskRecord>(taskKey(report.task));
+    const fence = view.stamp(leaseKey(partitionOf(runOfTask(report.task)), report.task));
+    if (!task || fence !== String(report.fence)) return unwritten("stale");
+    const last = task.attempts.at(-1);
+    if (last && last.fence === report.fence) return unwritten(agrees(last, report) ? "repeated" : "contradicted");
+    if (isTerminalTask(task.state)) return unwritten("stale");
+    const run = view.get<RunRecord>(runKey(task.run));
+    if (!run) return unwritten("stale");
+    const change = new Change(view);
+    change.write({ kind: "release", member: report.task });
+    if (task.state === "ready") change.write({ kind: "dequeue", queue: task.queue, member: report.task });
+    const kind = task.kind === "workflow" ? settleWorkflow(change, run, task, input) : settleTask(change, task, input);
+    return { transactions: change.drafts(), answer: () => ({ kind }) };
+  },
+};
+
+const unwritten = (kind: SettleOutcome["kind"]): Decision<SettleOutcome> => ({
+  transactions: [],
+  answer: () => ({ kind }) as SettleOutcome,
+});
+
+const outcomes = {
+  done: "succeeded",
+  restart: "succeeded",
+  fail: "failed",
+  cancelled: "cancelled",
+  lost: "lost",
+} as const;
+
+const agrees = (attempt: AttemptRecord, report: Report): boolean => attempt.outcome === outcomes[report.result.kind];
+
+function failureOf(report: Report): Failure | null {
+  return "failure" in report.result ? (report.result.failure as Failure) : null;
+}
+
+const isCrash = ({ result }: Report): boolean =>
+  result.kind === "lost" || (result.kind === "fail" && crashTypes.has(result.failure.type));
+
+/** The task with one more attempt behind it. */
+function attempted(task: TaskRecord, input: SettleReport, nowMs: number): TaskRecord {
+  const { report } = input;
+  const attempt: AttemptRecord = {
+    attempt: task.attemptsEnded + 1,
+    fence: report.fence,
+    agent: input.agent,
+    outcome: outcomes[report.result.kind],
+    ranMs: report.ranMs,
+    endedAtMs: Math.round(nowMs),
+    failure: failureOf(report),
+  };
+  const attempts = [...task.attempts.slice(1 - attemptsKept), attempt];
+  return {
+    ...task,
+    attempts,
+    attemptsEnded: task.attemptsEnded + 1,
+    losses: isCrash(report) ? task.losses + 1 : 0,
+  };
+}
+
+function settleTask(change: Change, before: TaskRecord, input: SettleReport): "settled" | "retried" {
+  const { result } = input.report;
+  const task = attempted(before, input, change.view.nowMs);
+  if (task.options.queueTimeoutMs !== undefined) {
+    change.unrank(timersIndex(partitionOf(task.run)), timerMember({ kind: "queue", task: input.report.task }));
+  }
+  if (result.kind === "done") {
+    settleCall(change, task, {
+      outcome: "succeeded",
+      output: result.output,
+      ...(result.checks ? { checks: result.checks } : {}),
+    });
+    return "settled";
+  }
+  const failure = failureOf(input.report) ?? restartOutsideWorkflow;
+  if (result.kind === "cancelled" || task.cancelReason !== null) {
+    settleCall(change, task, { outcome: "cancelled", failure });
+    return "settled";
+  }
+  const retry: Retry = { ...defaultRetry, ...(task.options.retry as Partial<Retry>) };
+  const again = result.kind === "lost" ? task.losses < lossesMax : failure.retryable && reported(task) < retry.attempts;
+  if (again) {
+    retryTask(change, task, failure, pauseMs(retry, Math.max(1, reported(task)), input.jitter));
+    return "retried";
+  }
+  const checks = result.kind === "fail" ? result.checks : undefined;
+  settleCall(change, task, { outcome: "failed", failure, ...(checks ? { checks } : {}) });
+  return "settled";
+}
+
+/** Attempts whose lease was lost in a row before the task is taken to be what kills its agents. */
+const lossesMax = 5;
+
+/** Attempts that ended by themselves: lost ones use up no retry. */
+const reported = (task: TaskRecord): number =>
+  task.attemptsEnded -
+  task.attempts.filter((attempt) => attempt.outcome === "lost" || attempt.outcome === "expired").length;
+
+const restartOutsideWorkflow: Failure = {
+  type: "ProtocolViolation",
+  message: "A task answered 'restart', which only a workflow can.",
+  retryable: false,
+};
+
+/** Full jitter: evenly between zero and a bound that grows by `factor` from one attempt to the next. */
+export function pauseMs(retry: Retry, attemptsEnded: number, jitter: number): number {
+  return Math.floor(jitter * Math.min(retry.backoffMaxMs, retry.backoffMs * retry.factor ** (attemptsEnded - 1)));
+}
+
+function retryTask(change: Change, task: TaskRecord, failure: Failure, delayMs: number): void {
+  const id = taskId(task.run, task.key);
+  change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
+  if (delayMs < 1) {
+    makeReady(change, task);
+    return;
+  }
+  change.set(taskKey(id), { ...task, state: "delayed" });
+  change.rank(timersIndex(partitionOf(task.run)), timerMember({ kind: "delay", task: id }), inMs(delayMs));
+}
+
+function settleWorkflow(
+  change: Change,
+  run: RunRecord,
+  before: TaskRecord,
+  input: SettleReport,
+): "settled" | "retried" {
+  const { result } = input.report;
+  const task = attempted(before, input, change.view.nowMs);
+  const failure = failureOf(input.report);
+  if (failure && isCrash(input.report) && run.state === "open") {
+    return replay(change, run, task, failure, input);
+  }
+  const end = endOf(run, input);
+  endWorkflowTask(change, task, end);
+  if (end.state === "restarted" && result.kind === "restart") writeSuccessor(change, run, task, input, result.input);
+  endRun(change, run, end);
+  return "settled";
+}
+
+function endOf(run: RunRecord, input: SettleReport): RunEnd {
+  const { result } = input.report;
+  switch (result.kind) {
+    case "done":
+      return { state: "succeeded", output: result.output };
+    case "restart":
+      return { state: "restarted", next: input.successor };
+    case "cancelled":
+      return { state: "cancelled", failure: result.failure as Failure };
+    default: {
+      const failure = result.failure as Failure;
+      return { state: run.cancel !== null && failure.type === "CancelledError" ? "cancelled" : "failed", failure };
+    }
+  }
+}
+
+/** A crash replays with back-off; crashes in a row at the same journal position end the run. */
+function replay(
+  change: Change,
+  run: RunRecord,
+  task: TaskRecord,
+  failure: Failure,
+  input: SettleReport,
+): "settled" | "retried" {
+  const given = input.report.given ?? task.given;
+  const losses = given === task.given ? task.losses : 1;
+  const crashed = { ...task, given, losses };
+  if (losses < limits.crashesWithoutProgressMax) {
+    retryTask(change, crashed, failure, pauseMs(replayRetry, losses, input.jitter));
+    return "retried";
+  }
+  const loop: Failure = {
+    type: "WorkflowCrashLoop",
+    message: `The workflow's process ended ${losses} times without getting further.`,
+    retryable: false,
+    cause: failure,
+    details: { given },
+  };
+  endWorkflowTask(change, crashed, { state: "failed", failure: loop });
+  endRun(change, run, { state: "failed", failure: loop });
+  return "settled";
+}
+
+function endWorkflowTask(change: Change, task: TaskRecord, end: RunEnd): void {
+  change.set(taskKey(taskId(task.run, task.key)), {
+    ...task,
+    state: end.state === "restarted" ? "succeeded" : end.state,
+    output: end.output ?? null,
+    failure: end.failure ?? null,
+    endedAtMs: Math.round(change.view.nowMs),
+  });
+}
+
+function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, ids: SettleReport, input: Value): void {
+  const successor: NewRun = {
+    id: ids.successor,
+    project: run.project,
+    release: run.release,
+    workflow: run.workflow,
+    queue: task.queue,
+    options: task.options,
+    input,
+    seed: ids.seed,
+    trigger: run.trigger,
+    parent: run.parent,
+    previous: run.id,
+    priority: run.priority,
+    identityDigest: null,
+    runTimeoutMs: null,
+    refs: [],
+    waits: false,
+  };
+  writeNewRun(change, successor);
+}

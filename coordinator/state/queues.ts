@@ -1,0 +1,59 @@
+import type { Platform, TaskOptions } from "#shared/protocol/common.ts";
+
+/**
+ * A queue is named by what its tasks require: kind, pool, platforms and labels in canonical form. Matching an agent is
+ * choosing queues, never scanning tasks.
+ */
+export interface Requirement {
+  readonly kind: "task" | "workflow";
+  readonly pool: string;
+  readonly platforms: readonly Platform[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export interface Offer {
+  readonly pool: string;
+  readonly platform: string;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export const defaultPool = "default";
+
+export function queueName(requirement: Requirement): string {
+  const labels = Object.entries(requirement.labels).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([requirement.kind, requirement.pool, [...requirement.platforms].sort(), labels]);
+}
+
+export function requirementOf(
+  kind: "task" | "workflow",
+  platforms: readonly string[],
+  options: TaskOptions,
+): Requirement {
+  return {
+    kind,
+    pool: options.pool ?? defaultPool,
+    platforms: platforms as readonly Platform[],
+    labels: options.labels ?? {},
+  };
+}
+
+export function parseQueue(queue: string): Requirement {
+  const [kind, pool, platforms, labels] = JSON.parse(queue) as [
+    Requirement["kind"],
+    string,
+    Platform[],
+    [string, string][],
+  ];
+  return { kind, pool, platforms, labels: Object.fromEntries(labels) };
+}
+
+export function satisfies(offer: Offer, requirement: Requirement): boolean {
+  return (
+    offer.pool === requirement.pool &&
+    requirement.platforms.some((platform) => platform === offer.platform) &&
+    Object.entries(requirement.labels).every(([name, value]) => offer.labels[name] === value)
+  );
+}
+
+/** C25: ageing is linear, one step of priority outweighs a minute of waiting, nothing is ever rescored. */
+export const queueScore = (readyAtMs: number, priority: number): number => readyAtMs - priority * 60_000;

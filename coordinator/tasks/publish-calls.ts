@@ -1,0 +1,214 @@
+import type { Failure } from "#shared/domain/errors.ts";
+import { partitionOf, type RunId, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
+import type { Call } from "#shared/protocol/common.ts";
+import { leaseKey } from "../engine/engine.ts";
+import { at, type Decision, inMs, type Move, type View } from "../engine/move.ts";
+import {
+  countKey,
+  dependentsIndex,
+  edgesIndex,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+  tasksIndex,
+  timersIndex,
+} from "../records.ts";
+import { Change } from "../state/change.ts";
+import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
+import { dependencyFailed, makeReady, settleCall } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
+
+/** What a call's name means, looked up in the registry before the move: release, queue and options, or why there is none. */
+export type Resolved =
+  | {
+      readonly kind: "task";
+      readonly project: string;
+      readonly release: string;
+      readonly name: string;
+      readonly queue: string;
+      readonly options: TaskRecord["options"];
+    }
+  | { readonly kind: "child"; readonly run: ChildRun }
+  | { readonly kind: "local" }
+  | { readonly kind: "unknown"; readonly failure: Failure };
+
+type ChildRun = Omit<NewRun, "parent" | "trigger" | "refs" | "waits">;
+
+export interface PublishCalls {
+  /** The run's workflow task and the fence of its lease. */
+  readonly task: TaskId;
+  readonly fence: number;
+  readonly run: RunId;
+  readonly calls: readonly { readonly call: Call; readonly resolved: Resolved }[];
+}
+
+export type PublishOutcome =
+  | { readonly kind: "published" }
+  /** The lease moved on, or the run has ended: the attempt is to end. */
+  | { readonly kind: "stale" }
+  /** A call contradicts the journal; nothing of the move was published. */
+  | { readonly kind: "contradiction"; readonly failure: Failure };
+
+/** Calls that one move may publish: each touches up to a dozen records. */
+export const callsPerMoveMax = 16;
+
+/**
+ * Journals calls of a workflow and publishes their tasks. The same call again (run, key, digest) changes nothing.
+ */
+export const publishCalls: Move<PublishCalls, PublishOutcome> = {
+  name: "publishCalls",
+  reads: ({ task, run, calls }) => [
+    runKey(run),
+    leaseKey(partitionOf(run), task),
+    ...calls.map(({ call }) => taskKey(taskId(run, call.key))),
+    ...calls.flatMap(({ call }) => ("refs" in call ? (call.refs ?? []) : []).map((ref) => taskKey(taskId(run, ref)))),
+  ],
+  decide(view, input) {
+    const run = view.get<RunRecord>(runKey(input.run));
+    const fence = view.stamp(leaseKey(partitionOf(input.run), input.task));
+    if (!run || isTerminalRun(run.state) || fence !== String(input.fence)) return unwritten({ kind: "stale" });
+    const change = new Change(view);
+    let published = 0;
+    for (const { call, resolved } of input.calls) {
+      const known = change.get<TaskRecord>(taskKey(taskId(run.id, call.key)));
+      if (known) {
+        if (known.digest === call.digest && sameKind(known, call)) continue;
+        return unwritten({ kind: "contradiction", failure: contradiction(known, call) });
+      }
+      publishCall(change, run, call, resolved);
+      published += 1;
+    }
+    if (published === 0) return unwritten({ kind: "published" });
+    change.add(countKey(run.id, "calls"), published);
+    return { transactions: change.drafts(), answer: () => ({ kind: "published" }) };
+  },
+};
+
+const unwritten = (outcome: PublishOutcome): Decision<PublishOutcome> => ({ transactions: [], answer: () => outcome });
+
+const recordKind = (call: Call): TaskRecord["kind"] => (call.kind === "workflow" ? "child" : call.kind);
+const sameKind = (known: TaskRecord, call: Call): boolean => known.kind === recordKind(call);
+const nameOf = (call: Call): string => ("name" in call ? call.name : "sleep");
+
+function contradiction(known: TaskRecord, call: Call): Failure {
+  return {
+    type: "NonDeterministicWorkflow",
+    message: `Call '${call.key}' was journaled as ${known.kind} '${known.name}' and is now made as ${recordKind(call)} '${nameOf(call)}'${known.digest === call.digest ? "" : " with other arguments"}.`,
+    retryable: false,
+    details: {
+      key: call.key,
+      journaled: { kind: known.kind, name: known.name, digest: known.digest },
+      made: { kind: recordKind(call), name: nameOf(call), digest: call.digest },
+    },
+  };
+}
+
+function publishCall(change: Change, run: RunRecord, call: Call, resolved: Resolved): void {
+  const timeoutMs = "timeoutMs" in call ? call.timeoutMs : undefined;
+  const refs = "refs" in call && call.refs && call.refs.length > 0 ? call.refs : undefined;
+  change.journal(run.id, {
+    e: "called",
+    key: call.key,
+    kind: call.kind,
+    name: nameOf(call),
+    digest: call.digest,
+    ...(refs ? { refs } : {}),
+    ...(resolved.kind === "task" && resolved.project !== run.project ? { release: resolved.release } : {}),
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  });
+  const task = recordOf(change.view, run, call, resolved);
+  change.rank(tasksIndex(run.id), call.key, at(change.view.nowMs));
+  change.set(taskKey(taskId(run.id, call.key)), task);
+  if (resolved.kind === "unknown") settleCall(change, task, { outcome: "failed", failure: resolved.failure });
+  else if (run.state === "cancelling" && !call.shielded)
+    settleCall(change, task, { outcome: "cancelled", failure: cancelled(run) });
+  else if (call.kind === "task" || call.kind === "workflow") begin(change, task, resolved, refs ?? []);
+  else setTimer(change, task, call);
+}
+
+const cancelled = (run: RunRecord): Failure => ({
+  type: "CancelledError",
+  message: `The run was cancelled: ${run.cancel?.reason ?? "no reason given"}`,
+  retryable: false,
+});
+
+function recordOf(view: View, run: RunRecord, call: Call, resolved: Resolved): TaskRecord {
+  const target =
+    resolved.kind === "task"
+      ? resolved
+      : { project: run.project, release: run.release, name: nameOf(call), queue: "", options: {} };
+  return newTask(
+    {
+      run: run.id,
+      key: call.key,
+      kind: recordKind(call),
+      project: target.project,
+      release: target.release,
+      name: target.name,
+      queue: target.queue,
+      options: target.options,
+      state: "waiting",
+      digest: call.digest,
+      input: "input" in call ? call.input : { json: JSON.stringify("match" in call ? (call.match ?? null) : null) },
+      refs: "refs" in call ? (call.refs ?? []) : [],
+      detached: "detached" in call && call.detached === true,
+      child: resolved.kind === "child" ? resolved.run.id : null,
+    },
+    view.nowMs,
+  );
+}
+
+/** Puts a task into its queue, or holds it until the refs it was given have settled. */
+function begin(change: Change, task: TaskRecord, resolved: Resolved, refs: readonly string[]): void {
+  const id = taskId(task.run, task.key);
+  const open: TaskId[] = [];
+  for (const ref of refs) {
+    const refId = taskId(task.run, ref as typeof task.key);
+    const given = change.get<TaskRecord>(taskKey(refId));
+    if (given && !isTerminalTask(given.state)) open.push(refId);
+    else if (given?.state !== "succeeded") {
+      settleCall(change, task, { outcome: "failed", failure: given ? dependencyFailed(given) : unknownRef(ref) });
+      return;
+    }
+  }
+  const waiting = resolved.kind === "child" ? taskId(resolved.run.id, workflowKey) : id;
+  for (const refId of open) {
+    change.rank(edgesIndex(waiting), refId, at(0));
+    change.rank(dependentsIndex(refId), waiting, at(0));
+  }
+  if (resolved.kind === "child") openChild(change, task, resolved.run, open.length > 0);
+  else if (open.length === 0) enqueue(change, task);
+}
+
+/** A child's workflow task itself waits for refs within its input: they are calls of the parent. */
+function openChild(change: Change, task: TaskRecord, run: ChildRun, waits: boolean): void {
+  const trigger = { kind: "workflow", name: null, by: task.run };
+  writeNewRun(change, { ...run, parent: { run: task.run, key: task.key }, trigger, refs: task.refs, waits });
+}
+
+function enqueue(change: Change, task: TaskRecord): void {
+  const id = taskId(task.run, task.key);
+  makeReady(change, task);
+  if (task.options.queueTimeoutMs !== undefined) {
+    const member = timerMember({ kind: "queue", task: id });
+    change.rank(timersIndex(partitionOf(task.run)), member, inMs(task.options.queueTimeoutMs));
+  }
+}
+
+function setTimer(change: Change, task: TaskRecord, call: Call): void {
+  const member = timerMember({ kind: "call", task: taskId(task.run, task.key) });
+  const index = timersIndex(partitionOf(task.run));
+  if (call.kind === "sleep") {
+    change.rank(index, member, call.untilMs === undefined ? inMs(call.forMs ?? 0) : at(call.untilMs));
+  } else if ("timeoutMs" in call && call.timeoutMs !== undefined) {
+    change.rank(index, member, inMs(call.timeoutMs));
+  }
+}
+
+const unknownRef = (ref: string): Failure => ({
+  type: "InvalidInput",
+  message: `The input refers to call '${ref}', which this run has not made.`,
+  retryable: false,
+});
