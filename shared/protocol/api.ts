@@ -57,7 +57,7 @@ export const healthSchema = z.object({ status: z.literal("ok"), version: z.strin
 
 // Registry
 
-export const registerReleaseSchema = z.object({ manifest: manifestSchema }).meta({ id: "RegisterRelease" });
+export const registerReleaseSchema = z.strictObject({ manifest: manifestSchema }).meta({ id: "RegisterRelease" });
 export const registeredTriggerSchema = z.object({
   name: z.string(),
   kind: z.enum(["cron", "webhook"]),
@@ -131,14 +131,14 @@ export type WorkflowView = z.infer<typeof workflowViewSchema>;
 
 // Blobs
 
-export const blobsQuestionSchema = z.object({ digests: z.array(sha256Schema).max(10_000) });
+export const blobsQuestionSchema = z.strictObject({ digests: z.array(sha256Schema).max(10_000) });
 export const blobsMissingSchema = z.object({ missing: z.array(sha256Schema) });
 export const blobStoredSchema = z.object({ sha256: sha256Schema, bytes: z.int() });
 
 // Runs
 
 export const openRunSchema = z
-  .object({
+  .strictObject({
     project: nameSchema,
     workflow: nameSchema,
     /** Any JSON that the workflow's input schema allows. Without it: null, or {} where the schema wants an object. */
@@ -169,11 +169,8 @@ export const taskStatusSchema = z.enum([
   "failed",
   "cancelled",
 ]);
-/** Tasks by stored state. A task that runs counts as `ready`, for its lease says that it runs, not its record. */
-const countsSchema = z.partialRecord(
-  z.enum(["waiting", "ready", "delayed", "parked", "succeeded", "failed", "cancelled"]),
-  z.int(),
-);
+/** Calls that the run has made, and how many of them ended how. What is left is open. */
+const countsSchema = z.object({ calls: z.int(), succeeded: z.int(), failed: z.int(), cancelled: z.int() });
 
 export const runViewSchema = z
   .object({
@@ -220,7 +217,8 @@ export const attemptViewSchema = z
 export const taskViewSchema = z
   .object({
     key: callKeySchema,
-    kind: z.enum(["task", "workflow"]),
+    /** `workflow` is the run's own workflow task, with the key `@workflow`; `child` a workflow that was called. */
+    kind: z.enum(["task", "workflow", "child", "sleep", "signal", "event"]),
     name: z.string(),
     project: z.string(),
     release: z.string(),
@@ -239,15 +237,15 @@ export const taskViewSchema = z
     /** The last ten that have ended. */
     attempts: z.array(attemptViewSchema),
     output: valueSchema.nullable(),
-    /** The workflow's own task, which each run has one of. */
-    own: z.boolean(),
+    /** The run of a `child`. */
+    child: runIdSchema.nullable(),
   })
   .meta({ id: "Task" });
 export type TaskView = z.infer<typeof taskViewSchema>;
 export const tasksPageSchema = pageOf(taskViewSchema);
 
-export const cancelRunSchema = z.object({ reason: z.string().max(500).default("cancelled by request") });
-export const sendSignalSchema = z.object({
+export const cancelRunSchema = z.strictObject({ reason: z.string().max(500).default("cancelled by request") });
+export const sendSignalSchema = z.strictObject({
   /** The sender's: the same again is the same signal. Without it each request is a signal of its own. */
   id: z.string().min(1).max(limits.idempotencyKeyCharsMax).exactOptional(),
   value: anyJson.exactOptional(),
@@ -322,7 +320,7 @@ export const agentsPageSchema = pageOf(agentViewSchema);
 
 // Access
 
-export const createTokenSchema = z.object({
+export const createTokenSchema = z.strictObject({
   name: z.string().min(1).max(limits.nameCharsMax),
   role: roleSchema,
   /** Default: does not expire. */
@@ -383,6 +381,6 @@ export const triggerViewSchema = z
   .meta({ id: "Trigger" });
 export type TriggerView = z.infer<typeof triggerViewSchema>;
 export const triggersPageSchema = pageOf(triggerViewSchema);
-export const fireTriggerSchema = z.object({ input: anyJson.exactOptional() });
+export const fireTriggerSchema = z.strictObject({ input: anyJson.exactOptional() });
 /** The older secrets of the webhook hold for another 24 h. */
 export const rotatedSecretSchema = z.object({ secret: z.string(), olderHoldUntilMs: timeMs });

@@ -1,0 +1,120 @@
+import type { Context, Hono } from "hono";
+import { z } from "zod";
+import { type ErrorCode, SaltError } from "#shared/domain/errors.ts";
+import { limits } from "#shared/domain/limits.ts";
+import type { Role } from "#shared/protocol/api.ts";
+import { callKeySchema, nameSchema, sha256Schema } from "#shared/protocol/common.ts";
+import { type Route, type RouteName, routes } from "#shared/protocol/routes.ts";
+import type { Principal } from "../access/authenticate.ts";
+import { parseJsonText } from "../state/json-text.ts";
+import { type ApiDeps, type Handlers, Reply } from "./handlers.ts";
+import { readBody } from "./read-body.ts";
+
+/**
+ * One route of the list: who may call it, and of what form its parts are, is checked here, after the router has
+ * resolved which route it is, so that no spelling of a path leads around a check.
+ */
+export function mountRoute<Name extends RouteName>(
+  deps: ApiDeps,
+  app: Hono,
+  name: Name,
+  handler: Handlers[Name],
+): void {
+  const route: Route = routes[name];
+  const path = route.path.replaceAll(/\{(\w+)\}/g, ":$1");
+  app.on(route.method.toUpperCase(), path, async (context) => {
+    const principal = await admit(deps, route, context);
+    const params = readParams(route, context);
+    const query = route.query ? readQuery(route.query, context) : undefined;
+    const { body, texts } = await readJson(deps, name, route, context);
+    const actor = principal?.actor ?? "anybody";
+    const request = { params, query, body, texts, principal, actor, raw: context.req.raw };
+    // The parts were just parsed by the schemas that the handler's types are made from.
+    const answer = await (handler as (request: unknown) => Promise<unknown>)(request);
+    return respond(route, context, answer);
+  });
+}
+
+const rank: Readonly<Record<Role, number>> = { agent: -1, viewer: 0, operator: 1, deployer: 2, admin: 3 };
+
+async function admit(deps: ApiDeps, route: Route, context: Context): Promise<Principal | null> {
+  if (route.role === null) return null;
+  const principal = await deps.access.authenticate(context.req.header("authorization"));
+  const allowed = principal.role === "agent" ? route.agents === true : rank[principal.role] >= rank[route.role];
+  if (allowed) return principal;
+  throw new SaltError(
+    "NotAllowed",
+    `Cannot do this with a token of the role '${principal.role}': it takes '${route.role}'.`,
+    {
+      next: `Use a token of the role '${route.role}' or above.`,
+    },
+  );
+}
+
+const paramSchemas: Readonly<Record<string, z.ZodType>> = {
+  project: nameSchema,
+  workflow: nameSchema,
+  trigger: nameSchema,
+  name: nameSchema,
+  sha256: sha256Schema,
+  key: callKeySchema,
+  run: z.string().regex(/^run_[0-9a-z]{6,28}$/),
+  release: z.string().regex(/^rel_[0-9a-f]{26}$/),
+  agent: z.string().regex(/^agt_[0-9a-z]{6,26}$/),
+  token: z.string().regex(/^tok_[0-9a-f]{26}$/),
+};
+
+/** What cannot be an id is an unknown one. */
+function readParams(route: Route, context: Context): Readonly<Record<string, string>> {
+  const params: Record<string, string> = {};
+  for (const [, param] of route.path.matchAll(/\{(\w+)\}/g)) {
+    if (param === undefined) continue;
+    const value = context.req.param(param) ?? "";
+    if (!paramSchemas[param]?.safeParse(value).success) {
+      throw new SaltError("NotFound", `There is no such ${param}: it cannot be one's name or id.`);
+    }
+    params[param] = value;
+  }
+  return params;
+}
+
+function readQuery(schema: z.ZodType, context: Context): unknown {
+  const given: Record<string, string> = Object.create(null);
+  for (const [name, value] of new URL(context.req.url).searchParams) {
+    if (name in given)
+      throw new SaltError("BadRequest", `Cannot read the query: '${name.slice(0, 100)}' is given twice.`);
+    given[name] = value;
+  }
+  return parse(schema, given, "query", "BadRequest");
+}
+
+async function readJson(deps: ApiDeps, name: RouteName, route: Route, context: Context) {
+  const none: ReadonlyMap<string, string> = new Map();
+  if (route.body === null) return { body: undefined, texts: none };
+  const bytesMax = name === "registerRelease" ? 2 * limits.manifestBytesMax : limits.requestBytesMax;
+  const bytes = await readBody(deps, context.req.raw, bytesMax);
+  const json = bytes.length === 0 ? { value: {}, members: none } : parseJsonText(bytes);
+  const code = name === "registerRelease" ? "InvalidManifest" : "BadRequest";
+  return { body: parse(route.body, json.value, "body", code), texts: json.members };
+}
+
+function parse(schema: z.ZodType, value: unknown, what: string, code: ErrorCode): unknown {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.slice(0, 20).map(({ path, message }) => ({
+    path: path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1")}`).join(""),
+    message,
+  }));
+  const [first] = issues;
+  const where = first?.path ? ` at '${first.path}'` : "";
+  throw new SaltError(code, `Cannot accept the request's ${what}:${where} ${first?.message}.`, { details: { issues } });
+}
+
+function respond(route: Route, context: Context, answer: unknown): Response {
+  if (answer instanceof Response) return answer;
+  const reply = answer instanceof Reply ? answer : new Reply(answer);
+  for (const [name, value] of Object.entries(reply.headers)) context.header(name, value);
+  context.header("cache-control", "no-store");
+  context.header("content-type", "application/json");
+  return context.body(JSON.stringify(reply.content), (reply.status ?? route.status) as 200);
+}

@@ -1,0 +1,109 @@
+import { Ajv2020, type ErrorObject, type ValidateFunction } from "ajv/dist/2020.js";
+import { LRUCache } from "lru-cache";
+import { SaltError } from "#shared/domain/errors.ts";
+import type { WorkflowType } from "#shared/protocol/manifest.ts";
+import type { ReleaseRecord } from "../records.ts";
+import { runWithin } from "./watchdog.ts";
+
+/**
+ * Validation by users' own schemas (JSON Schema, draft 2020-12). A schema is compiled once a release; both compiling
+ * and validating are stopped after a bound, since a schema's patterns may take time without end on the wrong text.
+ */
+const compileWithinMs = 2_000;
+const validateWithinMs = 200;
+const cachedSchemasMax = 500;
+const issuesMax = 20;
+
+export interface SchemaIssue {
+  /** JSON Pointer (RFC 6901) into the value; empty for the value itself. */
+  readonly path: string;
+  readonly message: string;
+}
+
+type Schema = WorkflowType["input"];
+type Compiled = ValidateFunction | null;
+
+/** Compiled schemas by release and workflow. */
+export type SchemaCache = LRUCache<string, { readonly compiled: Compiled }>;
+export const createSchemaCache = (): SchemaCache => new LRUCache({ max: cachedSchemasMax });
+
+/** Null for `true`, which everything satisfies. `InvalidManifest` when it is not a schema. */
+export function compileSchema(schema: Schema, what: string): Compiled {
+  if (schema === true) return null;
+  const ajv = new Ajv2020({ strict: false, allErrors: true, validateFormats: false, logger: false });
+  const compiled = runWithin(compileWithinMs, () => {
+    try {
+      return ajv.compile(schema);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  });
+  if (typeof compiled === "function" && !("$async" in compiled && compiled.$async)) return compiled;
+  const why = typeof compiled === "string" ? compiled : "it is asynchronous";
+  throw new SaltError("InvalidManifest", `Cannot use the schema of ${what}: ${why}.`, {
+    next: "Use JSON Schema, draft 2020-12, that refers to nothing outside of itself.",
+  });
+}
+
+export function findIssues(compiled: Compiled, value: unknown): readonly SchemaIssue[] {
+  if (compiled === null) return [];
+  const valid = runWithin(validateWithinMs, () => compiled(value));
+  if (valid === true) return [];
+  if (valid === "stopped") {
+    return [{ path: "", message: `could not be validated within ${validateWithinMs} ms (a pattern of the schema)` }];
+  }
+  return (compiled.errors ?? []).slice(0, issuesMax).map(issueOf);
+}
+
+function issueOf(error: ErrorObject): SchemaIssue {
+  const { instancePath: path, keyword, params, message = "is not valid" } = error;
+  if (keyword === "additionalProperties") {
+    return { path, message: `must not have the property '${String(params.additionalProperty)}'` };
+  }
+  if (keyword === "enum")
+    return { path, message: `must be one of ${JSON.stringify(params.allowedValues).slice(0, 500)}` };
+  if (keyword === "const") return { path, message: `must be ${JSON.stringify(params.allowedValue).slice(0, 500)}` };
+  return { path, message };
+}
+
+/**
+ * The input as it is to be stored: what was given, or, when nothing was, null, or {} where the schema wants an object.
+ * `InvalidInput` names each path that the workflow's schema refuses; `UnknownWorkflow` when the release has none such.
+ */
+export function checkInput(
+  deps: { readonly schemaCache: SchemaCache },
+  request: { readonly release: ReleaseRecord; readonly workflow: string; readonly input: unknown },
+): unknown {
+  const { release, workflow } = request;
+  const { project } = release.manifest;
+  const type = release.manifest.description.workflows.find(({ name }) => name === workflow);
+  if (!type) throw unknownWorkflow(release, workflow);
+  const key = `${release.id}/${workflow}`;
+  const compiled =
+    deps.schemaCache.get(key)?.compiled ?? compileSchema(type.input, `the input of '${project}/${workflow}'`);
+  deps.schemaCache.set(key, { compiled });
+  const given = request.input !== undefined;
+  const input = given ? request.input : null;
+  let issues = findIssues(compiled, input);
+  if (!given && issues.length > 0 && findIssues(compiled, {}).length === 0) return {};
+  if (issues.length === 0) return input;
+  if (!given) issues = findIssues(compiled, {});
+  const first = issues[0];
+  const where = first?.path ? `at '${first.path}' it ${first.message}` : `it ${first?.message}`;
+  throw new SaltError(
+    "InvalidInput",
+    `Cannot open a run of '${project}/${workflow}': ${given ? "input is not valid, " : "it needs an input, "}${where}.`,
+    {
+      next: `See the input's schema with 'salt workflows get ${project}/${workflow}'.`,
+      details: { issues },
+    },
+  );
+}
+
+export function unknownWorkflow(release: ReleaseRecord, workflow: string): SaltError {
+  const names = release.manifest.description.workflows.map(({ name }) => name);
+  const { project } = release.manifest;
+  return new SaltError("UnknownWorkflow", `Project '${project}' has no workflow '${workflow}'.`, {
+    next: `It has: ${names.slice(0, 10).join(", ") || "none"}.`,
+  });
+}
