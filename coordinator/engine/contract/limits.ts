@@ -1,0 +1,47 @@
+import { expect, test } from "vitest";
+import { partitionAt } from "#shared/domain/ids.ts";
+import { keyIn, type Write } from "../engine.ts";
+import { append, engine, key, members, partition, rank, set, stampOf, write } from "./subject.ts";
+
+export function describeLimits(): void {
+  test("a range gives at most `limit` rows", async () => {
+    await write(...[1, 2, 3].map((score) => rank(`m${score}`, score)));
+    expect(await members(key("index"), { limit: 2 })).toEqual(["m1", "m2"]);
+    expect(await members(key("index"), { limit: 2, reverse: true })).toEqual(["m3", "m2"]);
+    expect(await members(key("index"), { limit: 0 })).toEqual([]);
+  });
+
+  test("a log gives at most `limit` entries and about `bytesMax`, and one if there is any", async () => {
+    await write(...["aaaa", "bbbb", "cccc", "dddd"].map((value) => append("log", value)));
+    const read = async (after: number, limit: number, bytesMax?: number) =>
+      (await engine.read(key("log"), after, limit, bytesMax)).map(({ value }) => value);
+    expect(await read(0, 2)).toEqual(["aaaa", "bbbb"]);
+    expect(await read(1, 10, 9)).toEqual(["bbbb", "cccc"]);
+    expect(await read(0, 10, 1)).toEqual(["aaaa"]);
+    expect(await read(0, 0)).toEqual([]);
+  });
+
+  test("a batch that reaches into another partition, or forward in `after`, is a broken invariant", async () => {
+    const elsewhere = keyIn(partitionAt(1), "a");
+    const commit = (...writes: Write[]) => engine.commit(partition, [{ checks: [], writes }]);
+    await expect(commit({ kind: "delete", key: elsewhere })).rejects.toThrow("one partition only");
+    await expect(commit(set("lease/m", "s1"))).rejects.toThrow("leases are written by");
+    await expect(commit(rank("m", Number.NaN))).rejects.toThrow("finite");
+    await expect(
+      engine.commit(partition, [
+        { checks: [], writes: [set("a", "s1")], after: [1] },
+        { checks: [], writes: [] },
+      ]),
+    ).rejects.toThrow("earlier");
+    expect(await stampOf(key("a"))).toBeNull();
+  });
+
+  test("a closed engine says that it is closed, and can be closed again", async () => {
+    await engine.close();
+    await engine.close();
+    await expect(engine.get([])).rejects.toMatchObject({ code: "Unavailable" });
+    await expect(engine.commit(partition, [])).rejects.toMatchObject({ code: "Unavailable" });
+    await expect(engine.range(key("index"), { limit: 1 })).rejects.toMatchObject({ code: "Unavailable" });
+    await expect(engine.read(key("log"), 0, 1)).rejects.toMatchObject({ code: "Unavailable" });
+  });
+}
