@@ -1,3 +1,4 @@
+import type { Hono } from "hono";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { Answer, Body, Params, Query, RouteName } from "#shared/protocol/routes.ts";
 import type { Access } from "../access/access.ts";
@@ -26,6 +27,8 @@ export interface ApiDeps {
   /** Told of each error that is not the caller's. */
   readonly onError?: (error: unknown, requestId: string) => void;
 }
+
+export type ApiApp = Hono<{ Variables: { requestId: string } }>;
 
 /** A request whose caller may make it and whose parts are of the form that its route asks for. */
 export interface ApiRequest<Name extends RouteName> {

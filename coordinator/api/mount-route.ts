@@ -1,4 +1,4 @@
-import type { Context, Hono } from "hono";
+import type { Context } from "hono";
 import { z } from "zod";
 import { type ErrorCode, SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
@@ -7,7 +7,7 @@ import { callKeySchema, nameSchema, sha256Schema } from "#shared/protocol/common
 import { type Route, type RouteName, routes } from "#shared/protocol/routes.ts";
 import type { Principal } from "../access/authenticate.ts";
 import { parseJsonText } from "../state/json-text.ts";
-import { type ApiDeps, type Handlers, Reply } from "./handlers.ts";
+import { type ApiApp, type ApiDeps, type Handlers, Reply } from "./handlers.ts";
 import { readBody } from "./read-body.ts";
 
 /**
@@ -16,7 +16,7 @@ import { readBody } from "./read-body.ts";
  */
 export function mountRoute<Name extends RouteName>(
   deps: ApiDeps,
-  app: Hono,
+  app: ApiApp,
   name: Name,
   handler: Handlers[Name],
 ): void {

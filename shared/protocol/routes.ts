@@ -205,7 +205,7 @@ export const routes = {
   listAgents: {
     ...get,
     path: "/v1/agents",
-    summary: "Agents, last seen first",
+    summary: "Agents, connected or not",
     query: api.pageQuerySchema,
     answer: api.agentsPageSchema,
   },

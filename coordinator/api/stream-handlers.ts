@@ -1,0 +1,109 @@
+import type { CallKey, RunId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { isTerminalRun } from "#shared/domain/states.ts";
+import type { JournalRow, LogRow } from "#shared/protocol/api.ts";
+import type { LogEntry } from "../engine/engine.ts";
+import { journalLog } from "../records.ts";
+import { findRunId, readRun } from "./find-run.ts";
+import type { ApiDeps, Handlers } from "./handlers.ts";
+import { positionAfter, type SseEvent, streamEvents } from "./sse.ts";
+
+type StreamHandlers = Pick<Handlers, "readJournal" | "followJournal" | "readLogs" | "followLogs">;
+
+const pageRows = 200;
+/** How often a journal is looked at although no hint came. */
+const lookEveryMs = 1_000;
+
+/** Journals and logs, by page and as they grow. */
+export function streamHandlers(deps: ApiDeps): StreamHandlers {
+  return {
+    async readJournal({ params, query }) {
+      const { id } = await readRun(deps.engine, await findRunId(deps, params.run));
+      const entries = await deps.engine.read(journalLog(id), query.after, query.limit, limits.journalPageBytes);
+      return { rows: entries.map(journalRow), cursor: cursorOf(entries) };
+    },
+
+    async followJournal({ params, query, raw }) {
+      const { id } = await readRun(deps.engine, await findRunId(deps, params.run));
+      const after = positionAfter(raw, query.after);
+      return streamEvents(deps, (signal) => followJournal(deps, id, after, signal));
+    },
+
+    async readLogs({ params, query }) {
+      const { id: run } = await readRun(deps.engine, await findRunId(deps, params.run));
+      const { after, limit } = query;
+      const rows = await deps.logs.readLogs({ run, ...keyOf(query.task), after, limit });
+      return { rows: [...rows], cursor: cursorOf(rows) };
+    },
+
+    async followLogs({ params, query, raw }) {
+      const { id: run } = await readRun(deps.engine, await findRunId(deps, params.run));
+      const after = positionAfter(raw, query.after);
+      const pages = (signal: AbortSignal) => deps.logs.followLogs({ run, ...keyOf(query.task), after }, signal);
+      return streamEvents(deps, (signal) => logEvents(pages(signal)));
+    },
+  };
+}
+
+const keyOf = (key: CallKey | undefined): { readonly key?: CallKey } => (key === undefined ? {} : { key });
+
+/** Where the next page begins: `after` is a position here, so the cursor is one in plain sight. */
+const cursorOf = (rows: readonly { readonly position: number }[]): string | null => {
+  const last = rows.at(-1);
+  return last ? String(last.position) : null;
+};
+
+const journalRow = ({ position, atMs, value }: LogEntry): JournalRow => ({ position, atMs, ...JSON.parse(value) });
+
+async function* followJournal(
+  deps: ApiDeps,
+  run: RunId,
+  from: number,
+  signal: AbortSignal,
+): AsyncGenerator<readonly SseEvent[]> {
+  let after = from;
+  let look = false;
+  while (!signal.aborted) {
+    // The hint is asked for before looking, so that nothing falls in between.
+    const grew = waitForJournal(deps, run, signal);
+    const entries = await deps.engine.read(journalLog(run), after, pageRows, limits.journalPageBytes);
+    if (entries.length > 0) {
+      const rows = entries.map(journalRow);
+      after = rows.at(-1)?.position ?? after;
+      yield rows.map((row) => ({ id: String(row.position), event: "entry", data: row }));
+      if (rows.some((row) => row.e === "ended")) return;
+      look = false;
+      continue;
+    }
+    // Somebody who comes after the end gets nothing more: the run's record tells.
+    if (!look && isTerminalRun((await readRun(deps.engine, run)).state)) {
+      look = true;
+      continue;
+    }
+    if (look) return;
+    await grew;
+  }
+}
+
+async function waitForJournal(deps: ApiDeps, run: RunId, signal: AbortSignal): Promise<void> {
+  const over = new AbortController();
+  const stop = () => over.abort();
+  const timer = deps.clock.after(lookEveryMs, stop);
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    const aborted = new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve()));
+    await Promise.race([deps.runs.journalGrew(run, over.signal), aborted]);
+  } finally {
+    timer.cancel();
+    signal.removeEventListener("abort", stop);
+    over.abort();
+  }
+}
+
+/** Rows of one position are one event, so that a client that comes back neither misses nor repeats any of them. */
+async function* logEvents(pages: AsyncGenerator<readonly LogRow[]>): AsyncGenerator<readonly SseEvent[]> {
+  for await (const rows of pages) {
+    const groups = Map.groupBy(rows, ({ position }) => position);
+    yield [...groups].map(([position, data]) => ({ id: String(position), event: "log", data }));
+  }
+}

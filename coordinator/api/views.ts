@@ -1,0 +1,128 @@
+import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import type { RunStatus, TaskStatus } from "#shared/domain/states.ts";
+import type { AgentView, RunView, TaskView } from "#shared/protocol/api.ts";
+import { type Engine, type Found, type Key, keyIn, type LeaseRecord, leaseKey } from "../engine/engine.ts";
+import { type AgentRecord, countKey, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+
+/** What people are shown, made from records. Whether something runs is said by its lease alone. */
+const counted = ["calls", "succeeded", "failed", "cancelled"] as const;
+
+const keysOfRun = (run: RunId): Key[] => [
+  runKey(run),
+  leaseKey(partitionOf(run), taskId(run, workflowKey)),
+  ...counted.map((what) => countKey(run, what)),
+  warningsKey(run),
+];
+
+/** Checks that gave "warn", counted by settlements. */
+const warningsKey = (run: RunId): Key => keyIn(partitionOf(run), `count/${run}/warnings`);
+
+export const parseFound = <Value>(found: Found | undefined): Value | null =>
+  found?.value === null || found?.value === undefined ? null : (JSON.parse(found.value) as Value);
+
+/** Views of runs in the order asked; one read for all. Unknown ones are left out. */
+export async function viewRuns(engine: Engine, runs: readonly RunId[]): Promise<readonly RunView[]> {
+  if (runs.length === 0) return [];
+  const { found } = await engine.get(runs.flatMap(keysOfRun));
+  const size = 3 + counted.length;
+  return runs.flatMap((_, index) => {
+    const [run, lease, ...counts] = found.slice(index * size, (index + 1) * size);
+    const record = parseFound<RunRecord>(run);
+    if (!record) return [];
+    const [calls = 0, succeeded = 0, failed = 0, cancelled = 0, warnings = 0] = counts.map(({ value }) =>
+      Number(value ?? 0),
+    );
+    return [runView(record, parseFound<LeaseRecord>(lease), { calls, succeeded, failed, cancelled }, warnings)];
+  });
+}
+
+function runView(record: RunRecord, lease: LeaseRecord | null, counts: RunView["counts"], warnings: number): RunView {
+  const { id, project, workflow, release, trigger, priority, createdAtMs, endedAtMs } = record;
+  const { input, output, failure, parent, cancel, next, previous } = record;
+  return {
+    id,
+    project,
+    workflow,
+    release,
+    status: runStatus(record, lease, counts.calls),
+    trigger,
+    priority,
+    createdAtMs,
+    endedAtMs,
+    input,
+    output,
+    failure,
+    parent,
+    cancel,
+    next,
+    previous,
+    counts,
+    warnings,
+  };
+}
+
+const isHeld = (lease: LeaseRecord | null): boolean =>
+  lease !== null && lease.holder !== "" && lease.state !== "granted";
+
+/** A run that has made calls is running, also while its workflow task waits in a queue between two turns. */
+function runStatus(record: RunRecord, lease: LeaseRecord | null, calls: number): RunStatus {
+  if (record.state !== "open") return record.state;
+  if (record.parked !== null) return "parked";
+  return isHeld(lease) || calls > 0 ? "running" : "queued";
+}
+
+/** Views of a run's tasks in the order asked; unknown ones are left out. */
+export async function viewTasks(engine: Engine, run: RunId, keys: readonly CallKey[]): Promise<readonly TaskView[]> {
+  if (keys.length === 0) return [];
+  const ids = keys.map((key) => taskId(run, key));
+  const { found } = await engine.get(ids.flatMap((id) => [taskKey(id), leaseKey(partitionOf(run), id)]));
+  return keys.flatMap((_, index) => {
+    const record = parseFound<TaskRecord>(found[2 * index]);
+    return record ? [taskView(record, parseFound<LeaseRecord>(found[2 * index + 1]))] : [];
+  });
+}
+
+function taskView(record: TaskRecord, lease: LeaseRecord | null): TaskView {
+  const running = record.state === "ready" && isHeld(lease);
+  const last = record.attempts.at(-1);
+  const status: TaskStatus = running ? "running" : record.state;
+  return {
+    key: record.key,
+    kind: record.kind,
+    name: record.name,
+    project: record.project,
+    release: record.release,
+    status,
+    attempt: record.attemptsEnded + (running ? 1 : 0),
+    agent: running ? (lease?.holder ?? null) : (last?.agent ?? null),
+    createdAtMs: record.createdAtMs,
+    readyAtMs: record.readyAtMs,
+    startedAtMs: last ? Math.round(last.endedAtMs - last.ranMs) : null,
+    endedAtMs: record.endedAtMs,
+    refs: [...record.refs],
+    checks: [...record.checks],
+    failure: record.failure,
+    attempts: record.attempts.map(({ attempt, agent, outcome, ranMs, endedAtMs, failure }) => ({
+      attempt,
+      agent,
+      outcome,
+      ranMs,
+      endedAtMs,
+      failure,
+    })),
+    output: record.output,
+    child: record.child,
+  };
+}
+
+export const agentView = (record: AgentRecord): AgentView => ({
+  id: record.id,
+  name: record.name,
+  pool: record.pool,
+  platform: record.platform,
+  version: record.version,
+  labels: { ...record.labels },
+  capacity: record.capacity,
+  connected: record.connected,
+  seenAtMs: record.seenAtMs,
+});
