@@ -1,0 +1,56 @@
+import type { Failure } from "#shared/domain/errors.ts";
+import { limits } from "#shared/domain/limits.ts";
+
+const causesMax = 5;
+const detailsCharsMax = 16 * 1024;
+
+const cut = (text: string, charsMax: number): string => {
+  const whole = text.toWellFormed();
+  return whole.length <= charsMax ? whole : `${whole.slice(0, charsMax - 1).toWellFormed()}…`;
+};
+
+/**
+ * What the report and the journal say of a thrown value: the error's class, message, stack and causes, each cut to its
+ * limit. Retryable unless the error says `retryable: false`.
+ */
+export function failureOf(thrown: unknown, options: { retryable?: boolean; causes?: number } = {}): Failure {
+  const causes = options.causes ?? causesMax;
+  if (!(thrown instanceof Error)) {
+    return {
+      type: "Error",
+      message: cut(describeThrown(thrown), limits.messageCharsMax),
+      retryable: options.retryable ?? true,
+    };
+  }
+  const { cause, details, retryable } = thrown as Error & { details?: unknown; retryable?: unknown };
+  const plainDetails = details === undefined ? undefined : asJson(details);
+  return {
+    type: cut(typeOf(thrown), 200),
+    message: cut(String(thrown.message), limits.messageCharsMax),
+    retryable: options.retryable ?? retryable !== false,
+    ...(typeof thrown.stack === "string" ? { stack: cut(thrown.stack, limits.stackCharsMax) } : {}),
+    ...(cause === undefined || causes === 0 ? {} : { cause: failureOf(cause, { causes: causes - 1 }) }),
+    ...(plainDetails === undefined ? {} : { details: plainDetails }),
+  };
+}
+
+/** `name` where a class sets one, else the name of the class. */
+function typeOf(error: Error): string {
+  const name = typeof error.name === "string" && error.name !== "" ? error.name : "Error";
+  return name === "Error" ? error.constructor?.name || "Error" : name;
+}
+
+function describeThrown(thrown: unknown): string {
+  if (typeof thrown === "string") return thrown;
+  return `A value that is no Error was thrown: ${JSON.stringify(asJson(thrown)) ?? typeof thrown}`;
+}
+
+/** The value as JSON would keep it, or undefined when it cannot or is long. */
+function asJson(value: unknown): unknown {
+  try {
+    const text = JSON.stringify(value);
+    return text === undefined || text.length > detailsCharsMax ? undefined : JSON.parse(text.toWellFormed());
+  } catch {
+    return undefined;
+  }
+}
