@@ -1,5 +1,4 @@
 import type { Partition, TaskId } from "#shared/domain/ids.ts";
-import type { Clock } from "#shared/ports.ts";
 import { type Engine, keyIn, leaseKey, leasesIndex, pausedCounter } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import { giveBack } from "./give-back.ts";
@@ -11,10 +10,8 @@ import { giveBack } from "./give-back.ts";
 export interface SweepDeps {
   readonly engine: Engine;
   readonly mover: Mover;
-  readonly clock: Clock;
 }
 
-export const sweepEveryMs = 2_000;
 const watchGapMs = 6_000;
 /** Leases that one sweep ends; the next goes on. */
 const expiredPerSweepMax = 200;

@@ -1,4 +1,4 @@
-import { type CallKey, type Partition, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import { type Engine, type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
@@ -58,17 +58,35 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
   },
 };
 
-const closed: Move<{ run: RunId; partition: Partition }, void> = {
+interface Closed {
+  readonly run: RunId;
+  /** The run's state when the pass began: a run that has ended since may have opened calls behind it. */
+  readonly state: string;
+}
+
+const closed: Move<Closed, "closed" | "again"> = {
   name: "closed",
-  reads: () => [],
-  decide: (_view, { run, partition }) => ({
-    transactions: [{ checks: [], writes: [{ kind: "unrank", index: closingIndex(partition), member: run }] }],
-    answer: () => undefined,
-  }),
+  reads: ({ run }) => [runKey(run)],
+  decide(view, { run: id, state }) {
+    const run = view.get<RunRecord>(runKey(id));
+    if (run && run.state !== state) return { transactions: [], answer: () => "again" };
+    const unrank = { kind: "unrank", index: closingIndex(partitionOf(id)), member: id } as const;
+    return { transactions: [{ checks: [], writes: [unrank] }], answer: () => "closed" };
+  },
 };
 
 /** Cancels what a cancelled or ended run still has open, a bounded number of calls at a time; doing it twice is harmless. */
 export async function closeRun(deps: CloseDeps, run: RunId): Promise<void> {
+  for (;;) {
+    const { found } = await deps.engine.get([runKey(run)]);
+    const state = found[0]?.value ? (JSON.parse(found[0].value) as RunRecord).state : "";
+    await cancelOpenCalls(deps, run);
+    await stopEndedWorkflow(deps, run);
+    if ((await deps.mover.move(partitionOf(run), closed, { run, state })) === "closed") return;
+  }
+}
+
+async function cancelOpenCalls(deps: CloseDeps, run: RunId): Promise<void> {
   let after: { score: number; member: string } | undefined;
   for (;;) {
     const { rows } = await deps.engine.range(tasksIndex(run), { limit: callsPerStep, ...(after ? { after } : {}) });
@@ -80,10 +98,8 @@ export async function closeRun(deps: CloseDeps, run: RunId): Promise<void> {
     });
     await Promise.all(open.map((key) => cancelOne(deps, run, key)));
     after = rows.at(-1);
-    if (rows.length < callsPerStep) break;
+    if (rows.length < callsPerStep) return;
   }
-  await stopEndedWorkflow(deps, run);
-  await deps.mover.move(partitionOf(run), closed, { run, partition: partitionOf(run) });
 }
 
 /** A workflow that was ended by force may still be executing. */

@@ -46,9 +46,9 @@ export const defaultRetry: Retry = { attempts: 1, backoffMs: 1_000, factor: 2, b
 /** Pauses between replays of a workflow whose process crashed. */
 const replayRetry: Retry = {
   attempts: limits.crashesWithoutProgressMax,
-  backoffMs: 200,
-  factor: 3,
-  backoffMaxMs: 10_000,
+  backoffMs: 100,
+  factor: 2,
+  backoffMaxMs: 5_000,
 };
 
 /** What the agent, not the workflow's code, says of its end: the workflow is replayed. */
@@ -185,7 +185,8 @@ export function pauseMs(retry: Retry, attemptsEnded: number, jitter: number): nu
 
 function retryTask(change: Change, task: TaskRecord, failure: Failure, delayMs: number): void {
   const id = taskId(task.run, task.key);
-  change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
+  // A workflow's own crashes are in its attempts: in the journal they would look like getting further.
+  if (task.kind === "task") change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
   if (delayMs < 1) {
     makeReady(change, task);
     return;

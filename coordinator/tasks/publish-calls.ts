@@ -16,6 +16,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { type Message, sendMessage } from "../state/messages.ts";
 import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
 import { dependencyFailed, makeReady, settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
@@ -125,7 +126,7 @@ function publishCall(change: Change, run: RunRecord, call: Call, resolved: Resol
   else if (run.state === "cancelling" && !call.shielded)
     settleCall(change, task, { outcome: "cancelled", failure: cancelled(run) });
   else if (call.kind === "task" || call.kind === "workflow") begin(change, task, resolved, refs ?? []);
-  else setTimer(change, task, call);
+  else wait(change, task, call);
 }
 
 const cancelled = (run: RunRecord): Failure => ({
@@ -151,7 +152,7 @@ function recordOf(view: View, run: RunRecord, call: Call, resolved: Resolved): T
       options: target.options,
       state: "waiting",
       digest: call.digest,
-      input: "input" in call ? call.input : { json: JSON.stringify("match" in call ? (call.match ?? null) : null) },
+      input: "input" in call ? call.input : { json: "null" },
       refs: "refs" in call ? (call.refs ?? []) : [],
       detached: "detached" in call && call.detached === true,
       child: resolved.kind === "child" ? resolved.run.id : null,
@@ -197,8 +198,21 @@ function enqueue(change: Change, task: TaskRecord): void {
   }
 }
 
-function setTimer(change: Change, task: TaskRecord, call: Call): void {
-  const member = timerMember({ kind: "call", task: taskId(task.run, task.key) });
+/** A call that no agent executes: its timer, and for an event the subscription. */
+function wait(change: Change, task: TaskRecord, call: Call): void {
+  const id = taskId(task.run, task.key);
+  if (call.kind === "event") {
+    const message: Message = {
+      kind: "subscribe",
+      project: task.project,
+      name: call.name,
+      task: id,
+      match: call.match ?? {},
+      sinceMs: Math.round(change.view.nowMs),
+    };
+    sendMessage(change, partitionOf(task.run), `subscribe/${id}`, message);
+  }
+  const member = timerMember({ kind: "call", task: id });
   const index = timersIndex(partitionOf(task.run));
   if (call.kind === "sleep") {
     change.rank(index, member, call.untilMs === undefined ? inMs(call.forMs ?? 0) : at(call.untilMs));

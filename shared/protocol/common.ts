@@ -17,13 +17,13 @@ export const taskIdSchema = branded<TaskId>(
 export const agentIdSchema = branded<AgentId>(z.string().regex(/^agt_[0-9a-z]{26}$/));
 export const sha256Schema = branded<Sha256>(z.string().regex(/^[0-9a-f]{64}$/));
 
-/** A call's key: printable, no `/`, not beginning with `@` unless Salt made it. */
+/** A call's key: printable, not beginning with `@` unless Salt made it. */
 export const callKeySchema = branded<CallKey>(
   z
     .string()
     .min(1)
     .max(limits.callKeyCharsMax)
-    .regex(/^[^/\p{Cc}]+$/u, "must be printable and without '/'"),
+    .regex(/^[^\p{Cc}]+$/u, "must be printable"),
 );
 
 /** A project, workflow, task type, trigger, pool or signal name. */

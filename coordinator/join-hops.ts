@@ -1,0 +1,133 @@
+import {
+  newRunId,
+  type Partition,
+  partitionOf,
+  type RunId,
+  runOfTask,
+  type TaskId,
+  taskId,
+} from "#shared/domain/ids.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
+import { type Engine, type LeaseRecord, leaseKey, leasesIndex } from "./engine/engine.ts";
+import type { GroupMover } from "./engine/mover.ts";
+import type { Hops } from "./fleet/hops.ts";
+import { giveBack } from "./leases/give-back.ts";
+import { holdLeases } from "./leases/hold-leases.ts";
+import { makeLease } from "./leases/make-lease.ts";
+import type { Logs } from "./logs/logs.ts";
+import { type RunRecord, runKey, type TaskRecord, taskKey } from "./records.ts";
+import type { Registry } from "./registry/registry.ts";
+import { parkRun } from "./runs/park-run.ts";
+import { settleReport } from "./settle/settle-report.ts";
+import type { Runs } from "./stages.ts";
+import { allPartitions } from "./state/projects.ts";
+import { callsPerMoveMax, publishCalls } from "./tasks/publish-calls.ts";
+import { resolveCalls } from "./tasks/resolve-calls.ts";
+
+export interface HopsDeps {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly partitions: number;
+  readonly mover: GroupMover;
+  readonly registry: Registry;
+  readonly logs: Logs;
+  readonly runs: Runs;
+  readonly leaseTtlMs: number;
+}
+
+/** Leases that one move holds. */
+const leasesPerMove = 100;
+
+/** What agents say, joined to the stages that it concerns. */
+export function joinHops(deps: HopsDeps): Hops {
+  const { engine, mover, clock, random, registry, leaseTtlMs } = deps;
+  const readRun = async (run: RunId) => (await mover.read<RunRecord>(partitionOf(run), [runKey(run)]))[0] ?? null;
+  const settle: Hops["settleReport"] = async (report, agent) => {
+    const run = runOfTask(report.task);
+    const successor = newRunId(partitionOf(run), clock, random);
+    const seed = Buffer.from(random.bytes(16)).toString("hex");
+    const input = { report, agent, jitter: random.float(), successor, seed };
+    return (await mover.move(partitionOf(run), settleReport, input)).kind;
+  };
+  return {
+    async holdLeases(leases, hold) {
+      const groups = Map.groupBy(leases, ({ task }) => partitionOf(runOfTask(task)));
+      const moves = [...groups].flatMap(([partition, mine]) =>
+        chunksOf(mine, leasesPerMove).map((some) =>
+          mover.move(partition, holdLeases, { leases: some, forMs: leaseTtlMs, ...hold }),
+        ),
+      );
+      const parts = await Promise.all(moves);
+      return { held: parts.flatMap(({ held }) => held), stale: parts.flatMap(({ stale }) => stale) };
+    },
+    async giveBack({ task, fence }, why) {
+      await mover.move(partitionOf(runOfTask(task)), giveBack, { task, fence, why });
+    },
+    settleReport: settle,
+    async publishCalls(attempt, calls) {
+      const run = runOfTask(attempt.task);
+      const record = await readRun(run);
+      if (!record) return "stale";
+      const resolved = await resolveCalls(registry, record, calls);
+      const moves = chunksOf(resolved, callsPerMoveMax).map((some) =>
+        mover.move(partitionOf(run), publishCalls, { task: attempt.task, fence: attempt.fence, run, calls: some }),
+      );
+      for (const outcome of await Promise.all(moves)) {
+        if (outcome.kind === "published") continue;
+        if (outcome.kind === "contradiction") {
+          await settle({ ...attempt, result: { kind: "fail", failure: outcome.failure }, ranMs: 0 }, attempt.agent);
+        }
+        return "stale";
+      }
+      return "published";
+    },
+    parkRun: (attempt) => mover.move(partitionOf(runOfTask(attempt.task)), parkRun, attempt),
+    async emit(attempt, event) {
+      const record = await readRun(runOfTask(attempt.task));
+      if (!record) return;
+      const id = `${attempt.task} ${event.key}`;
+      await deps.runs.sendEvent({ project: record.project, name: event.name, id, value: event.value, by: record.id });
+    },
+    async appendLogs(chunks) {
+      await deps.logs.appendLogs(chunks);
+    },
+    async readOutputs(task, keys) {
+      const run = runOfTask(task);
+      const tasks = await mover.read<TaskRecord>(
+        partitionOf(run),
+        keys.map((key) => taskKey(taskId(run, key))),
+      );
+      const outputs = keys.map((key, index) => [key, tasks[index]?.output ?? null] as const);
+      return Object.fromEntries(outputs.filter((entry) => entry[1] !== null)) as Awaited<
+        ReturnType<Hops["readOutputs"]>
+      >;
+    },
+    makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
+    heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
+  };
+}
+
+const chunksOf = <T>(rows: readonly T[], size: number): T[][] =>
+  Array.from({ length: Math.ceil(rows.length / size) }, (_, index) => rows.slice(index * size, (index + 1) * size));
+
+const heldPageRows = 1_000;
+
+/** Leases that any session of an agent holds. */
+async function heldBy(engine: Engine, partitions: readonly Partition[], agent: string): Promise<AttemptName[]> {
+  const held: AttemptName[] = [];
+  for (const partition of partitions) {
+    let after: { score: number; member: string } | undefined;
+    do {
+      const { rows } = await engine.range(leasesIndex(partition), { limit: heldPageRows, ...(after ? { after } : {}) });
+      const { found } = await engine.get(rows.map(({ member }) => leaseKey(partition, member)));
+      for (const [index, { stamp, value }] of found.entries()) {
+        const holder = value === null ? "" : (JSON.parse(value) as LeaseRecord).holder;
+        if (holder.startsWith(`${agent}:`)) held.push({ task: rows[index]?.member as TaskId, fence: Number(stamp) });
+      }
+      after = rows.length === heldPageRows ? rows.at(-1) : undefined;
+    } while (after);
+  }
+  return held;
+}

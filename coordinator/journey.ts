@@ -1,0 +1,178 @@
+import { partitionOf, type RunId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import type { BlobStore } from "./blobs/blobs.ts";
+import type { Engine, LogEntry } from "./engine/engine.ts";
+import type { Draft } from "./engine/move.ts";
+import { createMover, type GroupMover, type MoverDeps } from "./engine/mover.ts";
+import { Fleet, type FleetDeps } from "./fleet/fleet.ts";
+import { Growth } from "./growth.ts";
+import { joinHops } from "./join-hops.ts";
+import { expireLeases } from "./leases/expire-leases.ts";
+import { createLogs, type Logs } from "./logs/logs.ts";
+import { Loops, type LoopsDeps } from "./loops.ts";
+import { createRegistry, type Registry } from "./registry/registry.ts";
+import { cancelRun, forceEnd } from "./runs/cancel-run.ts";
+import { type CloseDeps, closeRun } from "./runs/close-run.ts";
+import { retryRun } from "./runs/retry-run.ts";
+import { openRunOf } from "./runs/runs.ts";
+import { signalRun } from "./runs/signal-run.ts";
+import { resolveDependents } from "./settle/resolve-dependents.ts";
+import type { Runs } from "./stages.ts";
+import { allPartitions } from "./state/projects.ts";
+import { fireTimers, type TimerDeps } from "./tasks/fire-timers.ts";
+import { deliverMessage, sendEvent, walkEvents } from "./triggers/events.ts";
+import { createTriggerPlanner, createTriggers, type Triggers } from "./triggers/triggers.ts";
+
+export interface JourneyDeps {
+  readonly engine: Engine;
+  readonly blobs: BlobStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Number of partitions: 1 on sqlite. */
+  readonly partitions: number;
+  readonly logger: FleetDeps["logger"];
+  /** Default: `limits`. */
+  readonly leaseTtlMs?: number;
+  readonly parkAfterMs?: number;
+}
+
+/** The stages of a task's journey, joined. Nothing here decides anything. */
+export interface Journey {
+  readonly registry: Registry;
+  readonly triggers: Triggers;
+  readonly runs: Runs;
+  readonly logs: Logs;
+  readonly mover: GroupMover;
+  readonly fleet: Fleet;
+  start(): void;
+  close(): void;
+}
+
+/** register → trigger → run → task → lease → settle: each stage is handed its next hop. */
+export function joinStages(deps: JourneyDeps): Journey {
+  const { engine, blobs, clock, random } = deps;
+  const partitions = allPartitions(deps.partitions);
+  const leaseTtlMs = deps.leaseTtlMs ?? limits.leaseTtlMs;
+  const growth = new Growth();
+  const mover = createMover({
+    engine,
+    clock,
+    random,
+    wantClaims: (partition, batch) => fleet.wantClaims(partition, batch),
+    onClaims: (partition, want, claims) => fleet.onClaims(partition, want, claims),
+    onApplied: (partition, drafts, positions, nowMs) => onApplied(partition, drafts, positions, nowMs),
+  });
+
+  const planner = createTriggerPlanner({ clock, random });
+  const registry = createRegistry({ engine, mover, blobs, partitions: deps.partitions, triggers: planner });
+  const { readCurrentRelease } = registry;
+  const runs = joinRuns({ ...deps, mover, readCurrentRelease, growth });
+  const triggers = createTriggers({
+    ...deps,
+    mover,
+    openRun: runs.openRun,
+    readCurrentRelease,
+    checkInput: registry.checkInput,
+  });
+  const logs = createLogs({ engine, mover, clock });
+  const hops = joinHops({ ...deps, mover, registry, logs, runs, leaseTtlMs });
+  const parkAfterMs = deps.parkAfterMs ?? limits.parkAfterMs;
+  const fleet = new Fleet({ engine, mover, clock, partitions, hops, logger: deps.logger, leaseTtlMs, parkAfterMs });
+
+  const loops = joinLoops({ engine, clock, mover, partitions, logger: deps.logger, fleet, runs, triggers });
+
+  const onApplied: OnApplied = (partition, drafts, positions, nowMs) => {
+    for (const { run, entry } of journalEntries(drafts, positions, nowMs)) {
+      fleet.onJournal(run, entry);
+      growth.grew(run);
+    }
+    fleet.onEnqueued(partition, drafts);
+    loops.onApplied(partition, drafts, nowMs);
+  };
+
+  return {
+    registry,
+    triggers,
+    runs,
+    logs,
+    mover,
+    fleet,
+    start: () => loops.start(),
+    close() {
+      loops.close();
+      fleet.close();
+      mover.close();
+    },
+  };
+}
+
+type OnApplied = NonNullable<MoverDeps["onApplied"]>;
+
+/** What a commit appended to journals. */
+function* journalEntries(
+  drafts: readonly Draft[],
+  positions: readonly (readonly number[])[],
+  nowMs: number,
+): Generator<{ run: RunId; entry: LogEntry }> {
+  for (const [index, { writes }] of drafts.entries()) {
+    let appended = 0;
+    for (const write of writes) {
+      if (write.kind !== "append") continue;
+      const position = positions[index]?.[appended];
+      appended += 1;
+      const name = write.log.slice(write.log.indexOf("}") + 1);
+      if (position === undefined || !name.startsWith("journal/")) continue;
+      yield { run: name.slice("journal/".length) as RunId, entry: { position, atMs: nowMs, value: write.value } };
+    }
+  }
+}
+
+interface JoinLoops extends Pick<LoopsDeps, "engine" | "clock" | "partitions" | "logger"> {
+  readonly mover: GroupMover;
+  readonly fleet: Fleet;
+  readonly runs: Runs;
+  readonly triggers: Triggers;
+}
+
+function joinLoops(deps: JoinLoops): Loops {
+  const { engine, mover, fleet, runs, partitions } = deps;
+  const events = { engine, mover, partitions: partitions.length };
+  const endRun: TimerDeps["endRun"] = async (run, why) => {
+    await mover.move(partitionOf(run), forceEnd, { run, why });
+  };
+  const cancelChild: CloseDeps["cancelChild"] = async (run, reason) => {
+    await runs.cancelRun({ run, reason, by: "parent" });
+  };
+  const stopLease: CloseDeps["stopLease"] = (lease) => fleet.stopLease(lease);
+  return new Loops({
+    ...deps,
+    fireTimers: (partition) => fireTimers({ engine, mover, endRun }, partition),
+    expireLeases: (partition) => expireLeases({ engine, mover }, partition),
+    closeRun: (run) => closeRun({ engine, mover, stopLease, cancelChild }, run),
+    resolveDependents: (task) => resolveDependents({ mover }, task),
+    deliver: (partition, member, message) => deliverMessage(events, partition, member, message),
+    walkEvents: (topic) => walkEvents(events, topic),
+    sawQueues: (partition, queues) => fleet.sawQueues(partition, queues),
+    fireTriggers: () => deps.triggers.fireDue(),
+  });
+}
+
+interface RunsDeps extends JourneyDeps {
+  readonly mover: GroupMover;
+  readonly readCurrentRelease: Registry["readCurrentRelease"];
+  readonly growth: Growth;
+}
+
+function joinRuns(deps: RunsDeps): Runs {
+  const { engine, mover, growth } = deps;
+  return {
+    openRun: (request) => openRunOf(deps, request),
+    cancelRun: (request) => mover.move(partitionOf(request.run), cancelRun, request),
+    retryRun: (request) => retryRun(deps, request),
+    signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
+    sendEvent: (request) => sendEvent({ engine, mover, partitions: deps.partitions }, request),
+    journalGrew: (run, signal) => growth.wait(run, signal),
+    logGrew: (run, _key, signal) => growth.wait(run, signal),
+  };
+}

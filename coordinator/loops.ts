@@ -1,0 +1,141 @@
+import type { Partition, RunId, TaskId } from "#shared/domain/ids.ts";
+import type { Clock, Timer } from "#shared/ports.ts";
+import { type Engine, type Key, queuesIndex } from "./engine/engine.ts";
+import type { Draft } from "./engine/move.ts";
+import { closingIndex, resolvingIndex, timersIndex } from "./records.ts";
+import { type Message, outboxIndex } from "./state/messages.ts";
+import { walksIndex } from "./triggers/events.ts";
+
+/**
+ * What happens without being asked for: timers, expired leases, calls of ended runs, dependents of settled tasks. Any
+ * coordinator does it, each item once, a bounded number a tick. Work that this coordinator itself makes is done at
+ * once; the tick finds what another left behind.
+ */
+export interface LoopsDeps {
+  readonly engine: Engine;
+  readonly clock: Clock;
+  readonly partitions: readonly Partition[];
+  readonly logger: { warn(fields: object, message: string): void };
+  readonly fireTimers: (partition: Partition) => Promise<{ nextInMs: number | null }>;
+  readonly expireLeases: (partition: Partition) => Promise<unknown>;
+  readonly closeRun: (run: RunId) => Promise<void>;
+  readonly resolveDependents: (task: TaskId) => Promise<void>;
+  readonly deliver: (partition: Partition, member: string, message: Message) => Promise<void>;
+  readonly walkEvents: (topic: string) => Promise<void>;
+  readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
+  readonly fireTriggers: () => Promise<unknown>;
+}
+
+export const tickMs = 1_000;
+const sweepEveryTicks = 2;
+const itemsPerTickMax = 100;
+const queuesPerPartitionMax = 1_024;
+
+export class Loops {
+  readonly #deps: LoopsDeps;
+  readonly #timers = new Map<Partition, { timer: Timer; atMs: number }>();
+  /** What is being worked on, so that seeing it again begins nothing. */
+  readonly #active = new Set<string>();
+  #tick: Timer | null = null;
+  #ticks = 0;
+  #closed = false;
+
+  constructor(deps: LoopsDeps) {
+    this.#deps = deps;
+  }
+
+  start(): void {
+    this.#onTick();
+  }
+
+  /** What a commit of this coordinator wrote: work of these loops is begun without waiting for a tick. */
+  onApplied(partition: Partition, drafts: readonly Draft[], nowMs: number): void {
+    for (const { writes } of drafts) {
+      for (const write of writes) {
+        if (write.kind !== "rank") continue;
+        if (write.index === timersIndex(partition)) {
+          this.#wakeIn(partition, "nowPlusMs" in write.score ? write.score.nowPlusMs : write.score.at - nowMs);
+        } else this.#begin(partition, write.index, write.member, write.value ?? null);
+      }
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#tick?.cancel();
+    for (const { timer } of this.#timers.values()) timer.cancel();
+  }
+
+  #onTick(): void {
+    if (this.#closed) return;
+    this.#ticks += 1;
+    const sweep = this.#ticks % sweepEveryTicks === 1;
+    const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
+    void Promise.all([...done, this.#guard("triggers", this.#deps.fireTriggers())]).then(() => {
+      if (!this.#closed) this.#tick = this.#deps.clock.after(tickMs, () => this.#onTick());
+    });
+  }
+
+  async #look(partition: Partition, sweep: boolean): Promise<void> {
+    const { engine } = this.#deps;
+    await this.#guard("timers", this.#fire(partition));
+    if (!sweep) return;
+    await this.#guard("leases", this.#deps.expireLeases(partition));
+    const look = async () => {
+      for (const index of [closingIndex, resolvingIndex, outboxIndex, walksIndex]) {
+        const { rows } = await engine.range(index(partition), { limit: itemsPerTickMax });
+        for (const { member, value } of rows) this.#begin(partition, index(partition), member, value);
+      }
+      const queues = await engine.range(queuesIndex(partition), { limit: queuesPerPartitionMax });
+      this.#deps.sawQueues(
+        partition,
+        queues.rows.map((row) => row.member),
+      );
+    };
+    await this.#guard("sweep", look());
+  }
+
+  async #guard(what: string, work: Promise<unknown>): Promise<void> {
+    try {
+      await work;
+    } catch (error) {
+      if (!this.#closed) this.#deps.logger.warn({ err: error, loop: what }, "a loop's step failed and is tried again");
+    }
+  }
+
+  async #fire(partition: Partition): Promise<void> {
+    const { nextInMs } = await this.#deps.fireTimers(partition);
+    if (nextInMs !== null && nextInMs < tickMs) this.#wakeIn(partition, nextInMs);
+  }
+
+  #wakeIn(partition: Partition, delayMs: number): void {
+    if (delayMs >= tickMs || this.#closed) return;
+    const atMs = this.#deps.clock.monotonicMs() + Math.max(0, delayMs);
+    const set = this.#timers.get(partition);
+    if (set && set.atMs <= atMs) return;
+    set?.timer.cancel();
+    const timer = this.#deps.clock.after(Math.max(0, delayMs), () => {
+      this.#timers.delete(partition);
+      void this.#guard("timers", this.#fire(partition));
+    });
+    this.#timers.set(partition, { timer, atMs });
+  }
+
+  #begin(partition: Partition, index: Key, member: string, value: string | null): void {
+    if (index === closingIndex(partition)) this.#once(index, member, () => this.#deps.closeRun(member as RunId));
+    else if (index === resolvingIndex(partition)) {
+      this.#once(index, member, () => this.#deps.resolveDependents(member as TaskId));
+    } else if (index === walksIndex(partition)) this.#once(index, member, () => this.#deps.walkEvents(member));
+    else if (index === outboxIndex(partition)) {
+      const message = JSON.parse(value ?? "null") as Message;
+      this.#once(index, member, () => this.#deps.deliver(partition, member, message));
+    }
+  }
+
+  #once(index: Key, member: string, work: () => Promise<void>): void {
+    const name = `${index} ${member}`;
+    if (this.#active.has(name) || this.#closed) return;
+    this.#active.add(name);
+    void this.#guard(name, work()).then(() => this.#active.delete(name));
+  }
+}

@@ -1,0 +1,110 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { WebSocketServer } from "ws";
+import { limits } from "#shared/domain/limits.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import { agentSubprotocol } from "#shared/protocol/agent.ts";
+import type { CreatedToken, CreateTokenRequest } from "#shared/protocol/api.ts";
+import { systemClock, systemRandom } from "#shared/system.ts";
+import { createAccess } from "./access/access.ts";
+import { createApi } from "./api/create-api.ts";
+import { startServer } from "./api/start-server.ts";
+import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
+import { createSqliteEngine } from "./engine/sqlite/sqlite-engine.ts";
+import { joinStages } from "./journey.ts";
+
+export interface CoordinatorOptions {
+  /** Default `127.0.0.1`. */
+  readonly host?: string;
+  /** Default 7420; 0 takes any free one. */
+  readonly port?: number;
+  /** Holds `salt.db` and `blobs/`; made when absent. */
+  readonly dataFolder: string;
+  /** Lets it listen on other addresses than loopback. Default false: `UnsafeBind`. */
+  readonly allowRemote?: boolean;
+  readonly logger: {
+    info(fields: object, message: string): void;
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
+  readonly version?: string;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  /** Default: 30,000 ms. */
+  readonly leaseTtlMs?: number;
+  /** Default: 2,000 ms. */
+  readonly parkAfterMs?: number;
+}
+
+export interface Coordinator {
+  readonly url: string;
+  /** The first admin token, at the first start on this data folder and never again. */
+  readonly adminToken: string | null;
+  createToken(request: CreateTokenRequest & { readonly by: string }): Promise<CreatedToken>;
+  /** Takes no more requests, closes the agents' connections and the engine. Leases go on: agents dial again. */
+  close(): Promise<void>;
+}
+
+/** A coordinator on the embedded stores: one file for its state, one folder for its bytes. */
+export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
+  const { clock = systemClock, random = systemRandom, logger, version = "0.1.0" } = options;
+  await mkdir(options.dataFolder, { recursive: true, mode: 0o700 });
+  const engine = await createSqliteEngine({ file: join(options.dataFolder, "salt.db"), clock });
+  const blobs = await createDiskBlobs({ folder: join(options.dataFolder, "blobs") });
+  const partitions = 1;
+  const journey = joinStages({
+    engine,
+    blobs,
+    clock,
+    random,
+    partitions,
+    logger,
+    ...(options.leaseTtlMs === undefined ? {} : { leaseTtlMs: options.leaseTtlMs }),
+    ...(options.parkAfterMs === undefined ? {} : { parkAfterMs: options.parkAfterMs }),
+  });
+  const access = createAccess({ engine, mover: journey.mover, clock, random, partitions });
+  const app = createApi({
+    engine,
+    blobs,
+    clock,
+    random,
+    partitions,
+    access,
+    registry: journey.registry,
+    triggers: journey.triggers,
+    logs: journey.logs,
+    runs: journey.runs,
+    version,
+    onError: (error, requestId) => logger.error({ err: error, requestId }, "a request failed"),
+  });
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.frameBytesMax,
+    perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(agentSubprotocol) ? agentSubprotocol : false),
+  });
+  const server = await startServer({
+    app,
+    clock,
+    host: options.host ?? "127.0.0.1",
+    port: options.port ?? 7420,
+    ...(options.allowRemote === undefined ? {} : { allowRemote: options.allowRemote }),
+    authenticate: access.authenticate,
+    onUpgrade: (request, socket, head) =>
+      sockets.handleUpgrade(request, socket, head, (webSocket) => journey.fleet.accept(webSocket)),
+  });
+  const adminToken = await access.ensureFirstToken();
+  journey.start();
+  return {
+    url: server.url,
+    adminToken,
+    createToken: (request) => access.createToken(request),
+    async close() {
+      journey.close();
+      await server.close();
+      sockets.close();
+      await blobs.close();
+      await engine.close();
+    },
+  };
+}

@@ -1,0 +1,165 @@
+import { SaltError } from "#shared/domain/errors.ts";
+import { newRunId, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import type { Engine, LogEntry } from "../engine/engine.ts";
+import { at, type Move, type Mover } from "../engine/move.ts";
+import {
+  countKey,
+  type JournalRecord,
+  journalLog,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+  tasksIndex,
+  timersIndex,
+} from "../records.ts";
+import { Change } from "../state/change.ts";
+import { writeNewRun } from "../state/new-run.ts";
+import { makeReady } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
+
+export interface RetryDeps {
+  readonly engine: Engine;
+  readonly mover: Mover;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Journal entries that one move copies. */
+const entriesPerMove = 12;
+/** A copy that is not finished by then (its coordinator stopped) fails, rather than wait for ever. */
+const copyWithinMs = 60_000;
+
+/**
+ * Opens a new run that has the journal of a failed or cancelled one up to what ended it: calls that had succeeded by
+ * then keep their outputs and are not executed again; the failed one, and what was open, are.
+ */
+export async function retryRun(deps: RetryDeps, request: { run: RunId; by: string }): Promise<RunId | null> {
+  const partition = partitionOf(request.run);
+  const { found } = await deps.engine.get([runKey(request.run), taskKey(taskId(request.run, workflowKey))]);
+  const [runFound, taskFound] = found;
+  if (!runFound?.value || !taskFound?.value) return null;
+  const run = JSON.parse(runFound.value) as RunRecord;
+  const workflow = JSON.parse(taskFound.value) as TaskRecord;
+  if (run.state !== "failed" && run.state !== "cancelled") {
+    throw new SaltError(
+      "Conflict",
+      `Cannot retry run ${run.id}: it is ${run.state}, and only a failed or cancelled run is retried.`,
+      {
+        next: `salt runs get ${run.id}`,
+      },
+    );
+  }
+  const id = newRunId(partition, deps.clock, deps.random);
+  const kept = cut(await readJournal(deps.engine, run.id), run);
+  const open = await deps.mover.move(partition, openCopy, { id, run, workflow, by: request.by });
+  for (let start = 0; start < kept.length; start += entriesPerMove) {
+    const entries = kept.slice(start, start + entriesPerMove);
+    const tasks = await readCalls(deps.engine, run.id, entries);
+    await deps.mover.move(partition, copyEntries, { id: open, start, entries, tasks });
+  }
+  await deps.mover.move(partition, startCopy, id);
+  return id;
+}
+
+async function readJournal(engine: Engine, run: RunId): Promise<LogEntry[]> {
+  const entries: LogEntry[] = [];
+  for (let after = 0; ; after = entries.at(-1)?.position ?? 0) {
+    const page = await engine.read(journalLog(run), after, 5_000);
+    entries.push(...page);
+    if (page.length < 5_000) return entries;
+  }
+}
+
+/**
+ * What the copy keeps: what came before the failed settlement that ended the run (or before its cancel), without the
+ * calls that were open then. The workflow makes those again, and they are new to the new run.
+ */
+function cut(journal: readonly LogEntry[], run: RunRecord): JournalRecord[] {
+  const records = journal.map(({ value }) => JSON.parse(value) as JournalRecord);
+  const last = records.findLastIndex((record) =>
+    run.cancel ? record.e === "cancel" : record.e === "settled" && record.outcome === "failed",
+  );
+  const before = records.slice(0, last < 0 ? records.length : last);
+  const settled = new Set(before.flatMap((record) => (record.e === "settled" ? [record.key] : [])));
+  return before.filter(
+    (record) => record.e === "settled" || record.e === "signal" || (record.e === "called" && settled.has(record.key)),
+  );
+}
+
+async function readCalls(engine: Engine, run: RunId, entries: readonly JournalRecord[]): Promise<TaskRecord[]> {
+  const keys = entries.flatMap((record) => (record.e === "called" ? [record.key] : []));
+  const { found } = await engine.get(keys.map((key) => taskKey(taskId(run, key))));
+  return found.flatMap(({ value }) => (value === null ? [] : [JSON.parse(value) as TaskRecord]));
+}
+
+type OpenCopy = { readonly id: RunId; readonly run: RunRecord; readonly workflow: TaskRecord; readonly by: string };
+
+const openCopy: Move<OpenCopy, RunId> = {
+  name: "openCopy",
+  reads: ({ id, run }) => [runKey(id), runKey(run.id)],
+  decide(view, { id, run, workflow, by }) {
+    if (view.get(runKey(id))) return { transactions: [], answer: () => id };
+    const change = new Change(view);
+    writeNewRun(change, {
+      id,
+      project: run.project,
+      release: run.release,
+      workflow: run.workflow,
+      queue: workflow.queue,
+      options: workflow.options,
+      input: run.input,
+      seed: run.seed,
+      trigger: { kind: "retry", name: null, by },
+      parent: null,
+      previous: run.id,
+      priority: run.priority,
+      identityDigest: null,
+      runTimeoutMs: copyWithinMs,
+      refs: [],
+      waits: true,
+    });
+    change.set(runKey(run.id), { ...run, next: id });
+    return { transactions: change.drafts(), answer: () => id };
+  },
+};
+
+interface CopyEntries {
+  readonly id: RunId;
+  readonly start: number;
+  readonly entries: readonly JournalRecord[];
+  readonly tasks: readonly TaskRecord[];
+}
+
+const copyEntries: Move<CopyEntries, void> = {
+  name: "copyEntries",
+  reads: ({ id, tasks }) => [runKey(id), ...tasks.map(({ key }) => taskKey(taskId(id, key)))],
+  decide(view, { id, start, entries, tasks }) {
+    const change = new Change(view);
+    // The first entry of a journal says that the run was opened.
+    change.check({ kind: "end", log: journalLog(id), position: start + 1 });
+    if (view.unmet) return { transactions: [], answer: () => undefined };
+    for (const entry of entries) change.journal(id, entry);
+    for (const task of tasks) {
+      change.rank(tasksIndex(id), task.key, at(view.nowMs));
+      change.set(taskKey(taskId(id, task.key)), { ...task, run: id });
+      change.add(countKey(id, task.state as "succeeded"), 1);
+    }
+    change.add(countKey(id, "calls"), tasks.length);
+    return { transactions: change.drafts(), answer: () => undefined };
+  },
+};
+
+const startCopy: Move<RunId, void> = {
+  name: "startCopy",
+  reads: (id) => [runKey(id), taskKey(taskId(id, workflowKey))],
+  decide(view, id) {
+    const task = view.get<TaskRecord>(taskKey(taskId(id, workflowKey)));
+    if (task?.state !== "waiting") return { transactions: [], answer: () => undefined };
+    const change = new Change(view);
+    makeReady(change, task);
+    change.unrank(timersIndex(partitionOf(id)), timerMember({ kind: "run", run: id }));
+    return { transactions: change.drafts(), answer: () => undefined };
+  },
+};

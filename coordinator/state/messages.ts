@@ -1,0 +1,36 @@
+import type { Partition, TaskId } from "#shared/domain/ids.ts";
+import { partitionFor, sha256 } from "#shared/domain/ids.ts";
+import type { Value } from "#shared/protocol/common.ts";
+import { type Key, keyIn } from "../engine/engine.ts";
+import { at } from "../engine/move.ts";
+import type { Change } from "./change.ts";
+
+/**
+ * C8: what one partition has to tell another. A message is ranked in its own partition's outbox by the commit that it
+ * is about; any coordinator delivers it, and then removes it. Delivering twice is delivering once: the state of what the
+ * message is about says whether it was heard.
+ */
+export type Message =
+  /** A workflow waits for an event, from the time of its call on. */
+  | {
+      readonly kind: "subscribe";
+      readonly project: string;
+      readonly name: string;
+      readonly task: TaskId;
+      readonly match: Match;
+      readonly sinceMs: number;
+    }
+  /** An event that a subscription waited for. */
+  | { readonly kind: "event"; readonly task: TaskId; readonly value: Value };
+
+export type Match = Readonly<Record<string, string | number | boolean | null>>;
+
+export const outboxIndex = (partition: Partition): Key => keyIn(partition, "outbox");
+
+export function sendMessage(change: Change, from: Partition, id: string, message: Message): void {
+  change.rank(outboxIndex(from), sha256(id), at(change.view.nowMs), JSON.stringify(message));
+}
+
+/** Where a project's events of one name are accepted. */
+export const eventPartition = (partitions: number, project: string, name: string): Partition =>
+  partitionFor(partitions, "events", project, name);

@@ -1,0 +1,241 @@
+import {
+  type Partition,
+  partitionOf,
+  runOfTask,
+  sha256,
+  type TaskId,
+  taskId,
+  workflowKey,
+} from "#shared/domain/ids.ts";
+import type { Value } from "#shared/protocol/common.ts";
+import { type Engine, type Key, keyIn } from "../engine/engine.ts";
+import { at, type Move, type Mover } from "../engine/move.ts";
+import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
+import { Change } from "../state/change.ts";
+import { eventPartition, type Match, type Message, outboxIndex, sendMessage } from "../state/messages.ts";
+import { settleCall } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
+
+/**
+ * C24: events are accepted into a log of their project and name. A wait carries the time of its call and is matched
+ * from there, so that nothing is lost between look and listen.
+ *
+ * E1  Accepting an event marks its name as to be walked in the same commit; the mark goes when its walk has come to the
+ *     end of the log.
+ * E2  A wait is ranked among the subscriptions before the events since its call are looked at.
+ * E3  A wait that was told twice was told once: its record says that it is over.
+ */
+export interface EventDeps {
+  readonly engine: Engine;
+  readonly mover: Mover;
+  readonly partitions: number;
+}
+
+interface Topic {
+  readonly partition: Partition;
+  readonly project: string;
+  readonly name: string;
+}
+
+interface StoredEvent {
+  readonly id: string;
+  readonly value: Value;
+  readonly by: string;
+}
+
+interface Subscription {
+  readonly match: Match;
+  readonly sinceMs: number;
+}
+
+const eventsLog = ({ partition, project, name }: Topic): Key => keyIn(partition, `events/${project}/${name}`);
+const cursorKey = ({ partition, project, name }: Topic): Key => keyIn(partition, `events-cursor/${project}/${name}`);
+const seenKey = ({ partition, project, name }: Topic, id: string): Key =>
+  keyIn(partition, `event/${project}/${name}/${sha256(id)}`);
+const subscriptionsIndex = ({ partition, project, name }: Topic): Key =>
+  keyIn(partition, `subscriptions/${project}/${name}`);
+export const walksIndex = (partition: Partition): Key => keyIn(partition, "walks");
+
+const subscriptionsPerPage = 200;
+const eventsPerPage = 100;
+/** How many of the latest events a new wait is matched against, beside those that are not walked yet. */
+const lookBackMax = 1_000;
+
+const topicOf = (deps: EventDeps, project: string, name: string): Topic => ({
+  partition: eventPartition(deps.partitions, project, name),
+  project,
+  name,
+});
+
+const acceptEvent: Move<{ topic: Topic; event: StoredEvent }, { position: number }> = {
+  name: "acceptEvent",
+  reads: ({ topic, event }) => [seenKey(topic, event.id)],
+  decide(view, { topic, event }) {
+    const seen = view.get<{ position: number }>(seenKey(topic, event.id));
+    if (seen) return { transactions: [], answer: () => ({ position: seen.position }) };
+    const change = new Change(view);
+    change.set(seenKey(topic, event.id), { position: 0 });
+    change.write({ kind: "append", log: eventsLog(topic), value: JSON.stringify(event) });
+    change.rank(walksIndex(topic.partition), `${topic.project}/${topic.name}`, at(view.nowMs));
+    return { transactions: change.drafts(), answer: ({ positions }) => ({ position: positions[0] ?? 0 }) };
+  },
+};
+
+/** Accepts an event; the same id again is the same event. */
+export function sendEvent(
+  deps: EventDeps,
+  event: { project: string; name: string; id: string; value: Value; by: string },
+): Promise<{ position: number }> {
+  const topic = topicOf(deps, event.project, event.name);
+  const { id, value, by } = event;
+  return deps.mover.move(topic.partition, acceptEvent, { topic, event: { id, value, by } });
+}
+
+/** Takes events that nobody matched yet to the waits that they match, from the stored cursor to the end of the log. */
+export async function walkEvents(deps: EventDeps, member: string): Promise<void> {
+  const [project = "", name = ""] = member.split("/");
+  const topic = topicOf(deps, project, name);
+  for (;;) {
+    const { found } = await deps.engine.get([cursorKey(topic)]);
+    const after = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
+    const entries = await deps.engine.read(eventsLog(topic), after, eventsPerPage);
+    const last = entries.at(-1);
+    if (last) {
+      const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
+      await matchAll(deps, topic, events);
+    }
+    const position = last?.position ?? after;
+    const end = entries.length < eventsPerPage;
+    if ((await deps.mover.move(topic.partition, moveCursor, { topic, position, end })) === "at the end") return;
+  }
+}
+
+const moveCursor: Move<{ topic: Topic; position: number; end: boolean }, "at the end" | "further"> = {
+  name: "moveCursor",
+  reads: ({ topic }) => [cursorKey(topic)],
+  decide(view, { topic, position, end }) {
+    view.get(cursorKey(topic));
+    if (view.unmet) return { transactions: [], answer: () => "further" };
+    const change = new Change(view);
+    change.set(cursorKey(topic), { position });
+    if (end) {
+      change.check({ kind: "end", log: eventsLog(topic), position });
+      change.unrank(walksIndex(topic.partition), `${topic.project}/${topic.name}`);
+    }
+    return { transactions: change.drafts(), answer: () => (end ? "at the end" : "further") };
+  },
+};
+
+type TimedEvent = { readonly atMs: number; readonly event: StoredEvent };
+
+async function matchAll(deps: EventDeps, topic: Topic, events: readonly TimedEvent[]): Promise<void> {
+  let after: { score: number; member: string } | undefined;
+  for (;;) {
+    const query = { limit: subscriptionsPerPage, ...(after ? { after } : {}) };
+    const { rows } = await deps.engine.range(subscriptionsIndex(topic), query);
+    for (const row of rows) {
+      const subscription = JSON.parse(row.value ?? "{}") as Subscription;
+      await matchOne(deps, topic, row.member as TaskId, subscription, events);
+    }
+    after = rows.at(-1);
+    if (rows.length < subscriptionsPerPage) return;
+  }
+}
+
+async function matchOne(
+  deps: EventDeps,
+  topic: Topic,
+  task: TaskId,
+  subscription: Subscription,
+  events: readonly TimedEvent[],
+): Promise<void> {
+  const found = events.find(
+    ({ atMs, event }) => atMs >= subscription.sinceMs && matches(event.value, subscription.match),
+  );
+  if (found) await deps.mover.move(topic.partition, tell, { topic, task, value: found.event.value });
+}
+
+const tell: Move<{ topic: Topic; task: TaskId; value: Value }, void> = {
+  name: "tellSubscriber",
+  reads: () => [],
+  decide(view, { topic, task, value }) {
+    const change = new Change(view);
+    change.unrank(subscriptionsIndex(topic), task);
+    sendMessage(change, topic.partition, `event/${task}`, { kind: "event", task, value });
+    return { transactions: change.drafts(), answer: () => undefined };
+  },
+};
+
+/** Whether the fields that JSON pointers (RFC 6901) name equal what is asked. A value in a blob matches only no demand. */
+export function matches(value: Value, match: Match): boolean {
+  const wanted = Object.entries(match);
+  if (wanted.length === 0) return true;
+  if (!("json" in value)) return false;
+  const root: unknown = JSON.parse(value.json);
+  return wanted.every(([pointer, expected]) => fieldAt(root, pointer) === expected);
+}
+
+function fieldAt(root: unknown, pointer: string): unknown {
+  let current = root;
+  for (const part of pointer.split("/").slice(1)) {
+    const name = part.replaceAll("~1", "/").replaceAll("~0", "~");
+    if (typeof current !== "object" || current === null || !Object.hasOwn(current, name)) return undefined;
+    current = (current as Record<string, unknown>)[name];
+  }
+  return current;
+}
+
+/** Delivers one message of a partition's outbox, and removes it. */
+export async function deliverMessage(
+  deps: EventDeps,
+  from: Partition,
+  member: string,
+  message: Message,
+): Promise<void> {
+  if (message.kind === "subscribe") await subscribe(deps, message);
+  else await deps.mover.move(partitionOf(runOfTask(message.task)), receiveEvent, message);
+  await deps.mover.move(from, removeMessage, { from, member });
+}
+
+const removeMessage: Move<{ from: Partition; member: string }, void> = {
+  name: "removeMessage",
+  reads: () => [],
+  decide: (_view, { from, member }) => ({
+    transactions: [{ checks: [], writes: [{ kind: "unrank", index: outboxIndex(from), member }] }],
+    answer: () => undefined,
+  }),
+};
+
+async function subscribe(deps: EventDeps, message: Extract<Message, { kind: "subscribe" }>): Promise<void> {
+  const topic = topicOf(deps, message.project, message.name);
+  const subscription: Subscription = { match: message.match, sinceMs: message.sinceMs };
+  await deps.mover.move(topic.partition, rankSubscription, { topic, task: message.task, subscription });
+  const { found } = await deps.engine.get([cursorKey(topic)]);
+  const cursor = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
+  const entries = await deps.engine.read(eventsLog(topic), Math.max(0, cursor - lookBackMax), 2 * lookBackMax);
+  const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
+  await matchOne(deps, topic, message.task, subscription, events);
+}
+
+const rankSubscription: Move<{ topic: Topic; task: TaskId; subscription: Subscription }, void> = {
+  name: "rankSubscription",
+  reads: () => [],
+  decide(view, { topic, task, subscription }) {
+    const change = new Change(view);
+    change.rank(subscriptionsIndex(topic), task, at(subscription.sinceMs), JSON.stringify(subscription));
+    return { transactions: change.drafts(), answer: () => undefined };
+  },
+};
+
+const receiveEvent: Move<Extract<Message, { kind: "event" }>, void> = {
+  name: "receiveEvent",
+  reads: ({ task }) => [taskKey(task), runKey(runOfTask(task)), taskKey(taskId(runOfTask(task), workflowKey))],
+  decide(view, { task: id, value }) {
+    const task = view.get<TaskRecord>(taskKey(id));
+    if (task?.state !== "waiting") return { transactions: [], answer: () => undefined };
+    const change = new Change(view);
+    change.unrank(timersIndex(partitionOf(task.run)), timerMember({ kind: "call", task: id }));
+    settleCall(change, task, { outcome: "succeeded", output: value, arrived: value });
+    return { transactions: change.drafts(), answer: () => undefined };
+  },
+};
