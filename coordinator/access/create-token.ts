@@ -87,6 +87,8 @@ const firstTokenKey = keyIn(firstPartition, "first-token");
 
 const firstMove: Move<{ readonly id: string }, boolean> = {
   name: "claimFirstToken",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: () => [firstTokenKey],
   decide(view, input) {
     const made = view.get<{ id: string }>(firstTokenKey);

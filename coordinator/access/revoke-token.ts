@@ -11,6 +11,8 @@ interface Revocation {
 
 const revokeMove: Move<Revocation, boolean> = {
   name: "revokeToken",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: (input) => [tokenKey(tokenPartition(input.partitions, input.id), input.id)],
   decide(view, input) {
     const partition = tokenPartition(input.partitions, input.id);

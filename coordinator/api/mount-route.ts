@@ -7,19 +7,17 @@ import { callKeySchema, nameSchema, sha256Schema } from "#shared/protocol/common
 import { type Route, type RouteName, routes } from "#shared/protocol/routes.ts";
 import type { Principal } from "../access/authenticate.ts";
 import { parseJsonText } from "../state/json-text.ts";
-import { type ApiApp, type ApiDeps, type Handlers, Reply } from "./handlers.ts";
+import { type ApiApp, type ApiDeps, Reply } from "./handlers.ts";
 import { readBody } from "./read-body.ts";
+
+/** What is handed to it is what `routes` says of its route; that each has its right handler is seen in `Handlers`. */
+type AnyHandler = (request: never) => Promise<unknown>;
 
 /**
  * One route of the list: who may call it, and of what form its parts are, is checked here, after the router has
  * resolved which route it is, so that no spelling of a path leads around a check.
  */
-export function mountRoute<Name extends RouteName>(
-  deps: ApiDeps,
-  app: ApiApp,
-  name: Name,
-  handler: Handlers[Name],
-): void {
+export function mountRoute(deps: ApiDeps, app: ApiApp, name: RouteName, handler: AnyHandler): void {
   const route: Route = routes[name];
   const path = route.path.replaceAll(/\{(\w+)\}/g, ":$1");
   app.on(route.method.toUpperCase(), path, async (context) => {
@@ -30,7 +28,7 @@ export function mountRoute<Name extends RouteName>(
     const actor = principal?.actor ?? "anybody";
     const request = { params, query, body, texts, principal, actor, raw: context.req.raw };
     // The parts were just parsed by the schemas that the handler's types are made from.
-    const answer = await (handler as (request: unknown) => Promise<unknown>)(request);
+    const answer = await handler(request as never);
     return respond(route, context, answer);
   });
 }

@@ -29,6 +29,8 @@ const none: TaskLogRecord = { entries: 0, bytes: 0, attempts: [] };
 /** Answers the fences that are stale. */
 const appendMove: Move<TaskChunks, readonly number[]> = {
   name: "appendLogs",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: ({ task }) => [leaseKey(partitionOf(runOfTask(task)), task), taskLogKey(task)],
   decide(view, { task, chunks, bytesMax }) {
     const newest = Number(view.stamp(leaseKey(partitionOf(runOfTask(task)), task)) ?? 0);

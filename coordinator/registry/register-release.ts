@@ -52,6 +52,8 @@ interface Registration {
 
 const registerMove: Move<Registration, RegisteredRelease> = {
   name: "registerRelease",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: ({ partition, id, manifest }) => [releaseKey(partition, id), projectKey(partition, manifest.project)],
   decide(view, input) {
     const { partition, id, manifest, by } = input;

@@ -10,7 +10,9 @@ export function runWithin<Answer>(withinMs: number, work: () => Answer): Answer 
   try {
     return script.runInContext(context, { timeout: withinMs }) as Answer;
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT") return "stopped";
+    // The error is of the context, not of this realm, so it is known by its code alone.
+    if (typeof error === "object" && error !== null && "code" in error && error.code === "ERR_SCRIPT_EXECUTION_TIMEOUT")
+      return "stopped";
     throw error;
   }
 }

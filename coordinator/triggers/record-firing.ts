@@ -24,6 +24,8 @@ export interface FiringNote {
 
 const noteMove: Move<FiringNote, void> = {
   name: "noteFiring",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: (note) => [triggersKey(projectPartition(note.partitions, note.project), note.project)],
   decide(view, note) {
     const partition = projectPartition(note.partitions, note.project);

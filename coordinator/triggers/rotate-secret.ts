@@ -24,6 +24,8 @@ interface Rotated {
 
 const rotateMove: Move<Rotation, Rotated | null> = {
   name: "rotateSecret",
+  // What it answers without writing must not rest on a record that another coordinator has changed.
+  fresh: true,
   reads: (input) => [triggersKey(projectPartition(input.partitions, input.project), input.project)],
   decide(view, input) {
     const partition = projectPartition(input.partitions, input.project);
