@@ -7,14 +7,7 @@ import type { ProcessHost } from "./program.ts";
 import { textsOnDisk } from "./texts-on-disk.ts";
 
 /** Kinds of resource that outlive a task only by mistake. Sockets kept alive by a client are none of them. */
-const leftoverKinds = new Set([
-  "Timeout",
-  "ProcessWrap",
-  "TCPServerWrap",
-  "PipeServerWrap",
-  "MessagePort",
-  "Worker",
-]);
+const leftoverKinds = new Set(["Timeout", "ProcessWrap", "TCPServerWrap", "PipeServerWrap", "MessagePort", "Worker"]);
 
 /** Edge: the process around the tasks. */
 export function processHost(): ProcessHost {

@@ -14,7 +14,7 @@ export function isComplete(call: WorkflowCall, values: ReadonlyMap<string, Progr
 }
 
 /** Tells the code, whose promise settles in this turn. */
-export function settleDeferred(call: WorkflowCall, value: ProgramValue | undefined, texts: Texts): void {
+export function tellCall(call: WorkflowCall, value: ProgramValue | undefined, texts: Texts): void {
   const { deferred, outcome } = call;
   call.state = "resolved";
   call.outcome = null;
@@ -40,4 +40,10 @@ export function settleDeferred(call: WorkflowCall, value: ProgramValue | undefin
     case "timedOut":
       deferred.reject(new TimedOut(call.key, outcome.failure?.message));
   }
+}
+
+/** Settles a call as cancelled, before the journal says so. */
+export function cancelCall(call: WorkflowCall, reason: string): void {
+  call.state = "settled";
+  call.outcome = { outcome: "cancelled", failure: { type: "CancelledError", message: reason, retryable: false } };
 }

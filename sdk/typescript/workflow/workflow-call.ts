@@ -1,6 +1,6 @@
 import type { CallKey, Sha256 } from "#shared/domain/ids.ts";
 import type { TaskOptions } from "#shared/protocol/common.ts";
-import type { ProgramEntry, ProgramValue } from "#shared/protocol/task.ts";
+import type { ProgramEntry } from "#shared/protocol/task.ts";
 
 export type SettledEntry = Extract<ProgramEntry, { e: "settled" }>;
 export type CalledEntry = Extract<ProgramEntry, { e: "called" }>;
@@ -24,6 +24,9 @@ export type CallBody =
       readonly timeoutMs?: number;
     };
 
+/** What became of a call. An output may be still to come. */
+export type CallOutcome = Pick<SettledEntry, "outcome" | "value" | "failure">;
+
 export interface Deferred {
   readonly promise: Promise<unknown>;
   resolve(value: unknown): void;
@@ -43,7 +46,7 @@ export interface WorkflowCall {
   /** Makes of the decoded value what the code gets, such as by a schema. */
   readonly accept: (value: unknown) => unknown;
   state: "open" | "settled" | "resolved";
-  outcome: SettledEntry | { readonly outcome: "succeeded"; readonly value: ProgramValue } | null;
+  outcome: CallOutcome | null;
   /** Somebody awaits it. */
   deferred: Deferred | null;
   /** The argument, until the call is journaled. */

@@ -1,25 +1,23 @@
-import type { CallKey } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { AgentToProgramFrame, ProgramEntry, ProgramFrame, ProgramValue, Work } from "#shared/protocol/task.ts";
 import { runWithin } from "../ambient.ts";
 import type { Ref } from "../declare/argument.ts";
-import type { TaskCallOptions } from "../declare/declare-task.ts";
-import type { WorkflowCallOptions } from "../declare/declare-workflow.ts";
 import type { WorkflowDefinition } from "../declare/registry.ts";
 import { CancelledError, JournalTooLong, NonDeterministicWorkflow, WrongPlace } from "../failures/errors.ts";
 import { failureOf } from "../failures/failure.ts";
 import { type Texts, toProgramValue } from "../program/texts.ts";
 import { createCallBook, missingCall } from "./call-book.ts";
-import { digestOf } from "./call-frames.ts";
 import { type CallOutbox, createCallOutbox } from "./call-outbox.ts";
 import { CallRef } from "./call-ref.ts";
 import { encodeArgument } from "./encode-argument.ts";
+import { createEntryQueue } from "./entry-queue.ts";
 import { createMailboxes } from "./mailboxes.ts";
+import { baseOf, newCall, type TaskRequest, taskBody, type WaitRequest, type WorkflowRequest } from "./make-call.ts";
 import { createParking, type Parking } from "./parking.ts";
 import { RestartRequested, runBody } from "./run-body.ts";
 import { seededRandom, seededUuid } from "./seeded.ts";
-import { isComplete, settleDeferred } from "./settle-call.ts";
+import { cancelCall, isComplete, tellCall } from "./settle-call.ts";
 import type { WorkEnd } from "./work-end.ts";
 import type { CallBody, SettledEntry, WorkflowCall } from "./workflow-call.ts";
 
@@ -33,16 +31,12 @@ export interface WorkflowDeps {
   warn(message: string): void;
 }
 
-interface CallSite {
-  readonly shielded: boolean;
-  /** Makes of the decoded output what the code gets. */
-  readonly accept?: (value: unknown) => unknown;
-}
+type WorkflowFrame = Extract<AgentToProgramFrame, { t: "settled" | "values" | "accepted" | "resume" }>;
+type Body = { state: "running" } | { state: "returned"; text: string } | { state: "threw"; error: unknown };
 
 /** Only outputs of tasks and child runs stay behind until they are asked for. */
 const isOfTask = (call: WorkflowCall): boolean => call.kind === "task" || call.kind === "workflow";
-
-type WorkflowFrame = Extract<AgentToProgramFrame, { t: "settled" | "values" | "accepted" | "resume" }>;
+const unsentMax = 256;
 
 /**
  * One piece of workflow work: the user's function, run over the journal. Frames in, frames out; no I/O.
@@ -62,21 +56,15 @@ export class WorkflowExecution {
   readonly #work: Work;
   readonly #book = createCallBook();
   readonly #mailboxes = createMailboxes();
+  readonly #entries = createEntryQueue();
   readonly #outbox: CallOutbox;
   readonly #parking: Parking;
-  /** Received and not delivered; the first is at `#next`. */
-  #entries: ProgramEntry[] = [];
-  #next = 0;
-  /** Position of the last entry received. */
-  #given = 0;
-  #values = new Map<string, ProgramValue>();
+  readonly #values = new Map<string, ProgramValue>();
   /** Awaited after they had settled, in the order of awaiting (W3). */
-  #late: WorkflowCall[] = [];
+  readonly #late: WorkflowCall[] = [];
   #nowMs: number;
   #cancelled: string | null = null;
-  #body: { state: "running" } | { state: "returned"; text: string } | { state: "threw"; error: unknown } = {
-    state: "running",
-  };
+  #body: Body = { state: "running" };
   #restart: string | null = null;
   #phase: "resting" | "waking" | "turning" | "ended" = "resting";
   /** Something came in during a turn. */
@@ -91,8 +79,9 @@ export class WorkflowExecution {
     this.#parking = createParking(deps.clock, work.parkAfterMs, () => this.#park());
   }
 
+  /** Position of the last journal entry received. */
   get given(): number {
-    return this.#given;
+    return this.#entries.given;
   }
 
   /** Begins to run the user's function; what it does becomes frames at the next rest. */
@@ -120,7 +109,7 @@ export class WorkflowExecution {
         if (frame.calls !== undefined) this.#outbox.accepted(frame.calls);
         break;
       case "resume":
-        this.#outbox.resume(this.#given);
+        this.#outbox.resume(this.given);
     }
     this.#parking.stir();
     // With nothing under way the program is at rest, so the entry can be delivered at once.
@@ -136,32 +125,22 @@ export class WorkflowExecution {
 
   /** Fails the work from outside of its function, such as for an error that nobody caught. */
   fail(error: unknown): void {
-    this.#end({ t: "fail", failure: failureOf(error, { retryable: false }), given: this.#given });
+    this.#end({ t: "fail", failure: failureOf(error, { retryable: false }), given: this.given });
   }
 
   // What the user's function calls.
 
-  callTask(name: string, argument: unknown, options: TaskCallOptions & CallSite): Ref<unknown> {
-    const { key, detached = false, shielded, accept, ...taskOptions } = options;
-    const { text, refs } = this.#encode(name, argument);
-    const overrides = Object.keys(taskOptions).length > 0 ? { options: taskOptions } : {};
-    const body: CallBody = { kind: "task", name, text, refs, detached, ...overrides };
-    return this.#call({ base: name.replace("/", ":"), key, shielded, body, accept });
+  callTask(name: string, argument: unknown, request: TaskRequest): Ref<unknown> {
+    return this.#call(taskBody(name, this.#encode(`call '${name}'`, argument), request), request);
   }
 
-  callWorkflow(name: string, argument: unknown, options: WorkflowCallOptions & CallSite): Ref<unknown> {
-    const { key, detached = false, shielded, accept } = options;
-    const { text, refs } = this.#encode(name, argument);
-    const body: CallBody = { kind: "workflow", name, text, refs, detached };
-    return this.#call({ base: name.replace("/", ":"), key, shielded, body, accept });
+  callWorkflow(name: string, argument: unknown, request: WorkflowRequest): Ref<unknown> {
+    const { text, refs } = this.#encode(`call '${name}'`, argument);
+    return this.#call({ kind: "workflow", name, text, refs, detached: request.detached ?? false }, request);
   }
 
-  callWait(
-    body: Extract<CallBody, { kind: "sleep" | "signal" | "event" }>,
-    options: CallSite & { key: string | undefined },
-  ): Ref<unknown> {
-    const base = body.kind === "sleep" ? "sleep" : `${body.kind}:${body.name}`;
-    return this.#call({ base, key: options.key, shielded: options.shielded, body, accept: options.accept });
+  callWait(body: Extract<CallBody, { kind: "sleep" | "signal" | "event" }>, request: WaitRequest): Ref<unknown> {
+    return this.#call(body, request);
   }
 
   nowMs(): number {
@@ -177,7 +156,9 @@ export class WorkflowExecution {
   }
 
   restart(input: unknown): never {
-    this.#restart = this.#encode("restart", input).text;
+    const { text, refs } = this.#encode("restart", input);
+    if (refs.length > 0) throw new WrongPlace("Cannot restart: the input holds a ref. Await it and pass the value.");
+    this.#restart = text;
     throw new RestartRequested();
   }
 
@@ -186,41 +167,23 @@ export class WorkflowExecution {
     if (call.deferred !== null) return call.deferred.promise;
     call.deferred = Promise.withResolvers<unknown>();
     if (this.#phase === "ended") return call.deferred.promise;
-    if (call.state === "open" && this.#cancelled !== null && !call.shielded) this.#settleCancelled(call);
+    if (call.state === "open" && this.#cancelled !== null && !call.shielded) cancelCall(call, this.#cancelled);
     if (call.state === "settled") this.#late.push(call);
     else if (call.stage !== "unsent" && isOfTask(call)) this.#outbox.ask(call, false);
     this.#wake();
     return call.deferred.promise;
   }
 
-  #encode(name: string, argument: unknown): ReturnType<typeof encodeArgument> {
-    return encodeArgument(`'${name}'`, argument, (ref) => ref instanceof CallRef && ref.execution === this);
+  #encode(what: string, argument: unknown): ReturnType<typeof encodeArgument> {
+    return encodeArgument(what, argument, (ref) => ref instanceof CallRef && ref.execution === this);
   }
 
-  #call(request: {
-    base: string;
-    key: string | undefined;
-    shielded: boolean;
-    body: CallBody;
-    accept?: ((value: unknown) => unknown) | undefined;
-  }): Ref<unknown> {
-    if (this.#phase === "ended") throw new WrongPlace(`Cannot call '${request.base}': the workflow has ended.`);
-    const { body, shielded } = request;
-    const key = this.#book.keyFor(request.base, request.key);
-    if (this.#cancelled !== null && !shielded) throw new CancelledError(this.#cancelled);
-    const call: WorkflowCall = {
-      key,
-      kind: body.kind,
-      name: body.kind === "sleep" ? "sleep" : body.name,
-      digest: digestOf(body),
-      shielded,
-      accept: request.accept ?? ((value) => value),
-      state: "open",
-      outcome: null,
-      deferred: null,
-      body,
-      stage: "unsent",
-    };
+  #call(body: CallBody, request: WaitRequest | TaskRequest): Ref<unknown> {
+    const base = baseOf(body);
+    if (this.#phase === "ended") throw new WrongPlace(`Cannot call '${base}': the workflow has ended.`);
+    const key = this.#book.keyFor(base, request.key);
+    if (this.#cancelled !== null && !request.shielded) throw new CancelledError(this.#cancelled);
+    const call = newCall(key, body, request);
     this.#add(call);
     if (body.kind === "signal") this.#mailboxes.wait(body.name, call);
     return new CallRef(this, call);
@@ -243,7 +206,7 @@ export class WorkflowExecution {
     this.#wake();
   }
 
-  #bodyEnded(end: { state: "returned"; text: string } | { state: "threw"; error: unknown }): void {
+  #bodyEnded(end: Body): void {
     this.#body = end;
     this.#wake();
   }
@@ -252,14 +215,13 @@ export class WorkflowExecution {
 
   /** Takes in one entry; false when the work failed over it. */
   #take(entry: ProgramEntry): boolean {
-    if (entry.p <= this.#given) return true;
-    if (entry.p !== this.#given + 1) {
-      this.fail(new Error(`Journal entry ${entry.p} came after ${this.#given}: the journal has a gap.`));
+    const { given } = this;
+    const taken = this.#entries.add(entry);
+    if (taken === "gap") {
+      this.fail(new Error(`Journal entry ${entry.p} came after ${given}: the journal has a gap.`));
       return false;
     }
-    this.#given = entry.p;
-    this.#entries.push(entry);
-    if (entry.e !== "called") return true;
+    if (taken === "old" || entry.e !== "called") return true;
     this.#outbox.journaled(entry.key);
     try {
       this.#book.note(entry);
@@ -287,8 +249,8 @@ export class WorkflowExecution {
     while (step === "passed") step = this.#step();
     if (this.#isEnded()) return;
     // More may be called over the entries at hand; one frame then carries it all.
-    const hold = step === "told" && this.#outbox.unsentCount < 256;
-    if (!hold) this.#outbox.flush({ given: this.#given, replaying: this.#replaying });
+    const hold = step === "told" && this.#outbox.unsentCount < unsentMax;
+    if (!hold) this.#outbox.flush({ given: this.given, replaying: this.#replaying });
     const again = this.#again;
     this.#again = false;
     this.#phase = "resting";
@@ -301,46 +263,26 @@ export class WorkflowExecution {
   }
 
   get #replaying(): boolean {
-    return this.#given < (this.#work.journalEnd ?? 0);
+    return this.given < (this.#work.journalEnd ?? 0);
   }
 
   /** `told`: the code was told and must come to rest. `held`: an output is being fetched (W4). */
   #step(): "passed" | "told" | "held" | "idle" {
     if (this.#body.state === "running" && this.#late.length > 0) return this.#tellLate();
-    const entry = this.#entries[this.#next];
+    const entry = this.#entries.head();
     if (entry === undefined) return "idle";
-    switch (entry.e) {
-      case "called":
-        if (this.#book.get(entry.key) === undefined) {
-          const thrown = this.#body.state === "threw" ? this.#body : null;
-          this.fail(missingCall(entry, this.#outbox.unsent(), thrown));
-          return "idle";
-        }
-        return this.#pass();
-      case "settled":
-        return this.#deliverSettled(entry);
-      case "signal": {
-        this.#nowMs = entry.at;
-        const call = this.#mailboxes.arrive(entry.name, entry.value);
-        this.#pass();
-        return call !== null && call.deferred !== null ? this.#tell(call) : "passed";
-      }
-      case "cancel":
-        this.#nowMs = entry.at;
-        this.#pass();
-        return this.#deliverCancel(entry.reason);
-      default:
-        return this.#pass();
+    if (entry.e === "settled") return this.#deliverSettled(entry);
+    if (entry.e === "called" && this.#book.get(entry.key) === undefined) {
+      const thrown = this.#body.state === "threw" ? this.#body : null;
+      this.fail(missingCall(entry, this.#outbox.unsent(), thrown));
+      return "idle";
     }
-  }
-
-  #pass(): "passed" {
-    this.#next += 1;
-    if (this.#next > 1_000) {
-      this.#entries = this.#entries.slice(this.#next);
-      this.#next = 0;
-    }
-    return "passed";
+    this.#entries.pass();
+    if (entry.e !== "signal" && entry.e !== "cancel") return "passed";
+    this.#nowMs = entry.at;
+    if (entry.e === "cancel") return this.#deliverCancel(entry.reason);
+    const call = this.#mailboxes.arrive(entry.name, entry.value);
+    return call !== null && call.deferred !== null ? this.#tell(call) : "passed";
   }
 
   #tellLate(): "told" | "held" {
@@ -356,26 +298,22 @@ export class WorkflowExecution {
   #tell(call: WorkflowCall): "told" {
     const value = call.outcome?.value ?? this.#values.get(call.key);
     this.#values.delete(call.key);
-    settleDeferred(call, value, this.#deps.texts);
+    tellCall(call, value, this.#deps.texts);
     return "told";
   }
 
   #deliverSettled(entry: SettledEntry): "passed" | "told" | "held" {
     const call = this.#book.get(entry.key);
     // A wait for a signal ends by the signal's own entry, or by its timeout.
-    const counts =
-      call !== undefined && call.state === "open" && !(call.kind === "signal" && entry.outcome === "succeeded");
-    if (counts && call.deferred !== null && this.#body.state === "running") {
-      call.outcome = entry;
-      if (!isComplete(call, this.#values)) {
-        this.#outbox.ask(call, true);
-        return "held";
-      }
+    const counts = call?.state === "open" && !(call.kind === "signal" && entry.outcome === "succeeded");
+    if (counts) call.outcome = entry;
+    if (counts && call.deferred !== null && this.#body.state === "running" && !isComplete(call, this.#values)) {
+      this.#outbox.ask(call, true);
+      return "held";
     }
     this.#nowMs = entry.at;
-    this.#pass();
+    this.#entries.pass();
     if (!counts) return "passed";
-    call.outcome = entry;
     call.state = "settled";
     return call.deferred === null ? "passed" : this.#tell(call);
   }
@@ -385,24 +323,11 @@ export class WorkflowExecution {
     let told = false;
     for (const call of this.#book.all()) {
       if (call.state !== "open" || call.shielded || call.deferred === null) continue;
-      this.#settleCancelled(call);
+      cancelCall(call, reason);
       this.#tell(call);
       told = true;
     }
     return told ? "told" : "passed";
-  }
-
-  #settleCancelled(call: WorkflowCall): void {
-    const reason = this.#cancelled ?? "";
-    call.state = "settled";
-    call.outcome = {
-      e: "settled",
-      p: this.#given,
-      at: this.#nowMs,
-      key: call.key,
-      outcome: "cancelled",
-      failure: { type: "CancelledError", message: reason, retryable: false },
-    };
   }
 
   // Rest and end.
@@ -413,13 +338,11 @@ export class WorkflowExecution {
     else this.#finish(this.#body);
   }
 
-  #finish(body: { state: "returned"; text: string } | { state: "threw"; error: unknown }): void {
-    const given = this.#given;
-    const { texts } = this.#deps;
-    const { folder } = this.#work;
-    if (this.#restart !== null) this.#end({ t: "restart", input: toProgramValue(texts, folder, this.#restart), given });
-    else if (body.state === "returned")
-      this.#end({ t: "done", output: toProgramValue(texts, folder, body.text), given });
+  #finish(body: Exclude<Body, { state: "running" }>): void {
+    const toValue = (text: string): ProgramValue => toProgramValue(this.#deps.texts, this.#work.folder, text);
+    const { given } = this;
+    if (this.#restart !== null) this.#end({ t: "restart", input: toValue(this.#restart), given });
+    else if (body.state === "returned") this.#end({ t: "done", output: toValue(body.text), given });
     else this.fail(body.error);
   }
 
@@ -432,9 +355,9 @@ export class WorkflowExecution {
   /** Asks to be let go when nothing but the journal can move the code. */
   #park(): void {
     if (this.#phase !== "resting" || this.#replaying || this.#body.state !== "running" || !this.#outbox.quiet) return;
-    if (this.#late.length > 0 || this.#next < this.#entries.length) return;
-    const awaiting: CallKey[] = [];
-    for (const call of this.#book.all()) if (call.state === "open" && call.deferred !== null) awaiting.push(call.key);
-    if (awaiting.length > 0) this.#deps.send({ t: "park", argsId: this.argsId, given: this.#given, awaiting });
+    if (this.#late.length > 0 || this.#entries.head() !== undefined) return;
+    const waiting = [...this.#book.all()].filter((call) => call.state === "open" && call.deferred !== null);
+    if (waiting.length === 0) return;
+    this.#deps.send({ t: "park", argsId: this.argsId, given: this.given, awaiting: waiting.map((call) => call.key) });
   }
 }
