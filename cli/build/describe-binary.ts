@@ -1,0 +1,57 @@
+import { SaltError } from "#shared/domain/errors.ts";
+import { type Description, descriptionSchema } from "#shared/protocol/manifest.ts";
+import { runProcess } from "../run-process.ts";
+
+const describeTimeoutMs = 30_000;
+
+/** Asks a program for its manifest by executing `<command> describe`, once. `BuildFailed` with what it printed instead. */
+export async function describeProgram(command: readonly string[], folder: string): Promise<Description> {
+  const end = await runProcess([...command, "describe"], { cwd: folder, timeoutMs: describeTimeoutMs });
+  if (end.timedOut) {
+    throw new SaltError(
+      "BuildFailed",
+      `Cannot describe the program: 'main describe' took longer than ${describeTimeoutMs / 1000} s.`,
+      {
+        next: "move work that begins at import (connections, servers, loops) into tasks",
+      },
+    );
+  }
+  if (end.status !== 0) {
+    const how = end.signal === null ? `status ${end.status}` : end.signal;
+    throw new SaltError(
+      "BuildFailed",
+      `Cannot describe the program: 'main describe' ended with ${how}:\n${indent(end.stderr)}`,
+      {
+        next: "make the entry importable: what it does at import fails",
+      },
+    );
+  }
+  return parseDescription(end.stdout);
+}
+
+function parseDescription(text: string): Description {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new SaltError(
+      "BuildFailed",
+      `Cannot describe the program: 'main describe' printed other text than its manifest:\n${indent(text)}`,
+      {
+        next: "print nothing to stdout at import",
+      },
+    );
+  }
+  const parsed = descriptionSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const why = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`).join("\n");
+  throw new SaltError("BuildFailed", `Cannot describe the program: its manifest is not valid:\n${indent(why)}`);
+}
+
+const indent = (text: string): string =>
+  text
+    .trimEnd()
+    .split("\n")
+    .slice(-30)
+    .map((line) => `  ${line}`)
+    .join("\n");

@@ -1,0 +1,18 @@
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { SaltError } from "#shared/domain/errors.ts";
+import { type Platform, platformSchema } from "#shared/protocol/common.ts";
+
+/** The folder of this installation of Salt: its package.json, its SDK and its dependencies. */
+export const saltFolder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+
+export function hostPlatform(): Platform {
+  const parsed = platformSchema.safeParse(`${process.platform}-${process.arch}`);
+  if (parsed.success) return parsed.data;
+  throw new SaltError("BuildFailed", `Salt does not build on ${process.platform}-${process.arch}.`, {
+    next: `use one of ${platformSchema.options.join(", ")}`,
+  });
+}
+
+/** The file name of a program on a platform. */
+export const programName = (platform: Platform): string => (platform.startsWith("win32") ? "main.exe" : "main");

@@ -1,0 +1,73 @@
+import path from "node:path";
+import { SaltError } from "#shared/domain/errors.ts";
+import { type Cli, note } from "../cli.ts";
+import { collect, type SaltCommand, settingsOf } from "../command.ts";
+import { dataFolder } from "../data-folder.ts";
+import { parseDuration } from "../duration.ts";
+import { logLevels, serverLog } from "../server-log.ts";
+import { untilStopped } from "../until-stopped.ts";
+
+export function addAgent(root: SaltCommand, cli: Cli): void {
+  root
+    .command("agent")
+    .summary("start an agent on this machine")
+    .description(
+      "Starts an agent: it dials the coordinator, leases tasks and executes them. SIGTERM or Ctrl-C lets it finish first.",
+    )
+    .option("--name <name>", "shown to people; default: the host's name")
+    .option("--pool <pool>", "the pool that it serves", "default")
+    .option("--label <label>", "as gpu or zone=eu; may be repeated", collect)
+    .option("--slots <n>", "tasks at once; default: the number of cores")
+    .option("--data <folder>", "its id, binaries and outbox", dataFolder(cli.env, "agent"))
+    .option("--drain <duration>", "how long it waits for tasks when it is stopped", "30s")
+    .option("--log-level <level>", logLevels.join(", "), "info")
+    .withCoordinator()
+    .examples(
+      ["salt agent --url https://salt.example.org --token <token>", "for a coordinator elsewhere"],
+      ["salt agent --pool batch --label gpu --label zone=eu --slots 4", "of a pool, with labels"],
+    )
+    .run(cli, async (_, options) => {
+      const { url, token } = await settingsOf(cli, options);
+      if (token === null) {
+        throw new SaltError("NotAuthenticated", `There is no token for the coordinator at ${url.value}.`, {
+          next: "salt tokens create <name> --role agent makes one; give it with --token or SALT_TOKEN",
+        });
+      }
+      const { startAgent } = await import("#agent/main.ts");
+      const agent = await startAgent({
+        url: url.value,
+        token: token.value,
+        pool: String(options.pool),
+        labels: parseLabels((options.label as string[] | undefined) ?? []),
+        dataFolder: path.resolve(cli.cwd, String(options.data)),
+        drainMs: parseDuration(String(options.drain)),
+        logger: serverLog(cli, String(options.logLevel)),
+        ...(options.name === undefined ? {} : { name: String(options.name) }),
+        ...(options.slots === undefined ? {} : { slots: parseSlots(String(options.slots)) }),
+      });
+      note(cli, `Agent ${agent.id} dials ${url.value}`);
+      const why = await Promise.race([untilStopped(cli), agent.closed.then(() => "closed" as const)]);
+      if (why === "closed") return 1;
+      note(cli, "Draining: no new tasks, those under way may finish. Ctrl-C again leaves at once.");
+      await agent.drain();
+      return 0;
+    });
+}
+
+export function parseLabels(labels: readonly string[]): Record<string, string> {
+  const pairs = labels.map((label) => {
+    const equals = label.indexOf("=");
+    const name = equals < 0 ? label : label.slice(0, equals);
+    if (!/^[A-Za-z0-9_./-]{1,63}$/.test(name)) {
+      throw new SaltError("BadRequest", `'${label}' is no label.`, { next: "write it as gpu or zone=eu" });
+    }
+    return [name, equals < 0 ? "" : label.slice(equals + 1)] as const;
+  });
+  return Object.fromEntries(pairs);
+}
+
+function parseSlots(text: string): number {
+  const slots = Number(text);
+  if (Number.isInteger(slots) && slots >= 0 && slots <= 10_000) return slots;
+  throw new SaltError("BadRequest", `'${text}' is no number of slots.`, { next: "give one from 0 to 10000" });
+}

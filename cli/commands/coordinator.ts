@@ -1,0 +1,54 @@
+import path from "node:path";
+import { SaltError } from "#shared/domain/errors.ts";
+import { type Cli, note } from "../cli.ts";
+import type { SaltCommand } from "../command.ts";
+import { dataFolder } from "../data-folder.ts";
+import { logLevels, serverLog } from "../server-log.ts";
+import { untilStopped } from "../until-stopped.ts";
+
+export function addCoordinator(root: SaltCommand, cli: Cli): void {
+  root
+    .command("coordinator")
+    .summary("start a coordinator")
+    .description(
+      "Starts a coordinator on embedded stores. Its first admin token is printed once, on stdout, at its first start.",
+    )
+    .option("--host <host>", "address to listen on", "127.0.0.1")
+    .option("--port <port>", "port to listen on; 0 chooses a free one", "7420")
+    .option("--data <folder>", "where its state is kept", dataFolder(cli.env, "coordinator"))
+    .option(
+      "--allow-remote",
+      "listen on an address that other machines can reach: tokens then travel in clear unless TLS is in front",
+    )
+    .option("--log-level <level>", logLevels.join(", "), "info")
+    .examples(
+      ["salt coordinator", "on this machine only"],
+      ["salt coordinator --data /var/lib/salt --host 0.0.0.0 --allow-remote", "behind a proxy that does TLS"],
+    )
+    .run(cli, async (_, options) => {
+      const logger = serverLog(cli, String(options.logLevel));
+      const { startCoordinator } = await import("#coordinator/main.ts");
+      const coordinator = await startCoordinator({
+        host: String(options.host),
+        port: parsePort(String(options.port)),
+        dataFolder: path.resolve(cli.cwd, String(options.data)),
+        allowRemote: Boolean(options.allowRemote),
+        logger,
+      });
+      note(cli, `The coordinator listens on ${coordinator.url}`);
+      if (coordinator.adminToken !== null) {
+        note(cli, "Its first admin token, which is not shown again:");
+        cli.stdout.write(`${coordinator.adminToken}\n`);
+        note(cli, `→ salt context add here --url ${coordinator.url} --token <token>`);
+      }
+      await untilStopped(cli);
+      await coordinator.close();
+      return 0;
+    });
+}
+
+export function parsePort(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new SaltError("BadRequest", `'${text}' is no port.`, { next: "give a number from 0 to 65535" });
+}

@@ -1,0 +1,47 @@
+import { CommanderError } from "commander";
+import { BrokenInvariant } from "#shared/domain/assert.ts";
+import { SaltError } from "#shared/domain/errors.ts";
+import { cleanText } from "./clean-text.ts";
+import type { Cli } from "./cli.ts";
+import { exitCodeOf, exitCodes } from "./exit-codes.ts";
+
+/** The one place where an error becomes text: writes it to stderr and says the exit code. */
+export function tellError(cli: Cli, error: unknown): number {
+  // commander has told its usage errors, and help, itself.
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  const told = error instanceof SaltError ? error : unexpected(error);
+  cli.stderr.write(cli.json ? `${JSON.stringify(errorObject(told))}\n` : errorText(told));
+  if (cli.env.SALT_DEBUG === "1") cli.stderr.write(`${stackOf(error)}\n`);
+  return exitCodeOf(told.code);
+}
+
+export function errorText(error: SaltError): string {
+  const message = cleanText(error.message);
+  const next = error.next === undefined ? "" : `→ ${cleanText(error.next)}\n`;
+  return `${message}\n${next}`;
+}
+
+function errorObject(error: SaltError): object {
+  const { requestId, ...details } = (error.details ?? {}) as { requestId?: string };
+  return {
+    error: {
+      code: error.code,
+      message: error.message,
+      ...(error.next === undefined ? {} : { next: error.next }),
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(Object.keys(details).length === 0 ? {} : { details }),
+    },
+  };
+}
+
+function unexpected(error: unknown): SaltError {
+  const message = error instanceof Error ? error.message : String(error);
+  const text = error instanceof BrokenInvariant ? message : `Something unexpected went wrong: ${message}`;
+  return new SaltError("Internal", text, { next: "set SALT_DEBUG=1 and try again to see where", cause: error });
+}
+
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : `\nCaused by ${stackOf(error.cause)}`;
+  return `${error.stack ?? error.message}${cause}`;
+}

@@ -1,0 +1,156 @@
+/**
+ * Follows one run on the terminal: a live table of its calls with log lines above it, or plain lines into a pipe.
+ *
+ * W1  The first Ctrl-C lets the run go on and says how to watch it; another one within `secondInterruptMs` asks to
+ *     cancel it, and watching goes on to its end; the next one leaves at once.
+ * W2  A run that restarts goes on as another run, which is then followed in its place.
+ */
+import type { RunId } from "#shared/domain/ids.ts";
+import { journalRowSchema, logRowSchema, type RunView } from "#shared/protocol/api.ts";
+import { cleanText } from "../clean-text.ts";
+import { type Cli, note } from "../cli.ts";
+import type { Client } from "../client.ts";
+import { followStream } from "../follow.ts";
+import { coloursFor } from "../output.ts";
+import { timeText } from "../time-text.ts";
+import { journalLine } from "./journal-line.ts";
+import { LiveScreen } from "./live-screen.ts";
+import { type LogLine, LogLines } from "./log-lines.ts";
+import { foldJournal, type RunProgress, startProgress } from "./run-progress.ts";
+import { taskTable } from "./task-table.ts";
+
+const secondInterruptMs = 2_000;
+/** How long log lines are waited for once the journal has ended. */
+const logsLateMs = 3_000;
+
+export type WatchEnd =
+  | { readonly kind: "ended"; readonly run: RunView; readonly cancelledHere: boolean }
+  | { readonly kind: "detached" }
+  | { readonly kind: "timedOut" };
+
+export interface WatchOptions {
+  readonly logs: boolean;
+  readonly timeoutMs: number | null;
+}
+
+export async function watchRun(cli: Cli, client: Client, run: RunView, options: WatchOptions): Promise<WatchEnd> {
+  const watching = new Watching(cli, client, run.id);
+  const deadline = options.timeoutMs === null ? null : setTimeout(() => watching.stop("timedOut"), options.timeoutMs);
+  try {
+    for (let at = run; ; ) {
+      const stopped = await watching.follow(at, options);
+      if (stopped !== null) return { kind: stopped };
+      const ended = await client.call("getRun", { params: { run: at.id } });
+      if (ended.next === null || ended.status !== "restarted") {
+        return { kind: "ended", run: ended, cancelledHere: watching.cancelAsked };
+      }
+      note(cli, `${at.id} restarted as ${ended.next}`);
+      at = await client.call("getRun", { params: { run: ended.next } });
+    }
+  } finally {
+    if (deadline) clearTimeout(deadline);
+    watching.close();
+  }
+}
+
+class Watching {
+  readonly #cli: Cli;
+  readonly #client: Client;
+  #run: RunId;
+  readonly #stop = new AbortController();
+  readonly #forgetInterrupts: () => void;
+  #stopped: "detached" | "timedOut" | null = null;
+  #leaving: NodeJS.Timeout | null = null;
+  #progress: RunProgress = startProgress();
+  #screen: LiveScreen | null = null;
+  cancelAsked = false;
+
+  constructor(cli: Cli, client: Client, run: RunId) {
+    this.#cli = cli;
+    this.#client = client;
+    this.#run = run;
+    this.#forgetInterrupts = cli.onInterrupt(() => this.#onInterrupt());
+  }
+
+  stop(why: "detached" | "timedOut"): void {
+    this.#stopped = why;
+    this.#stop.abort();
+  }
+
+  close(): void {
+    if (this.#leaving) clearTimeout(this.#leaving);
+    this.#forgetInterrupts();
+  }
+
+  /** Null when the run has ended; else why watching stopped before. */
+  async follow(run: RunView, options: WatchOptions): Promise<"detached" | "timedOut" | null> {
+    this.#run = run.id;
+    this.#progress = startProgress();
+    const screen = new LiveScreen(this.#cli, () => this.#table(`${run.project}/${run.workflow}  ${run.id}`));
+    this.#screen = screen;
+    const logsStop = new AbortController();
+    const logs = options.logs ? this.#followLogs(screen, AbortSignal.any([this.#stop.signal, logsStop.signal])) : null;
+    try {
+      await Promise.race([this.#followJournal(screen), logs?.then(() => new Promise<never>(() => undefined))]);
+      const late = setTimeout(() => logsStop.abort(), logsLateMs);
+      await logs;
+      clearTimeout(late);
+    } finally {
+      logsStop.abort();
+      screen.close();
+      this.#screen = null;
+    }
+    return this.#progress.ended === null ? (this.#stopped ?? "detached") : null;
+  }
+
+  async #followJournal(screen: LiveScreen): Promise<void> {
+    const request = { params: { run: this.#run } };
+    const onLink = (state: "lost" | "back") => screen.line(`the link to the coordinator is ${state}`);
+    const options = { signal: this.#stop.signal, onLink };
+    for await (const { value } of followStream(this.#client, "followJournal", request, options)) {
+      const row = journalRowSchema.parse(value);
+      this.#progress = foldJournal(this.#progress, row);
+      const line = journalLine(row);
+      if (line !== null && !screen.live) screen.line(`${timeText(row.atMs)} ${line}`);
+      if (this.#progress.ended !== null) return;
+    }
+  }
+
+  async #followLogs(screen: LiveScreen, signal: AbortSignal): Promise<void> {
+    const lines = new LogLines();
+    const request = { params: { run: this.#run } };
+    for await (const { value } of followStream(this.#client, "followLogs", request, { signal })) {
+      for (const line of lines.take(logRowSchema.parse(value))) this.#logLine(screen, line);
+    }
+    for (const line of lines.flush()) this.#logLine(screen, line);
+  }
+
+  #logLine(screen: LiveScreen, line: LogLine): void {
+    const colours = coloursFor(this.#cli, this.#cli.stderr);
+    screen.line(`${colours.dim(`${cleanText(line.key)} │`)} ${cleanText(line.text, { colours: colours.level > 0 })}`);
+  }
+
+  #table(title: string): string[] {
+    const { columns, rows } = this.#cli.stderr;
+    const colours = coloursFor(this.#cli, this.#cli.stderr);
+    const height = Math.min(20, (rows ?? 24) - 2);
+    return taskTable(title, this.#progress, { width: columns ?? 80, height, nowMs: this.#cli.nowMs(), colours });
+  }
+
+  /** W1 */
+  #onInterrupt(): void {
+    const tell = (line: string) => (this.#screen ? this.#screen.line(line) : note(this.#cli, line));
+    if (this.cancelAsked) {
+      this.stop("detached");
+    } else if (this.#leaving === null) {
+      tell(`The run goes on.\n→ salt runs watch ${this.#run}\nCtrl-C again to cancel it.`);
+      this.#leaving = setTimeout(() => this.stop("detached"), secondInterruptMs);
+    } else {
+      clearTimeout(this.#leaving);
+      this.cancelAsked = true;
+      tell("Asking to cancel the run…");
+      const request = { params: { run: this.#run }, body: { reason: "cancelled with Ctrl-C" } };
+      this.#client.call("cancelRun", request).catch((error: Error) => tell(`Cannot cancel: ${error.message}`));
+    }
+  }
+}
