@@ -98,6 +98,7 @@ export const failureTypes = [
   "OutputTooLarge",
   "AgentLost",
   "BinaryUnavailable",
+  "ValueUnavailable",
   "NoSpace",
 ] as const;
 

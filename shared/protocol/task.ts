@@ -54,8 +54,11 @@ export const programFrameSchema = z.discriminatedUnion("t", [
     pid: z.int(),
     /** The `--input` of the command line, or null for a program that waits for work. */
     argsId: argsId.nullable(),
-    /** Work under way when the last connection ended. */
-    working: z.array(z.object({ argsId, given: z.int().min(0) })),
+    /**
+     * Work that the program holds: begun, waiting its turn, or answered and not accepted. `calls`: how many of its calls
+     * it knows to be accepted, from which an agent that restarted counts on.
+     */
+    working: z.array(z.object({ argsId, given: z.int().min(0), calls: z.int().min(0).exactOptional() })),
   }),
   z.object({ t: z.literal("calls"), argsId, given: z.int().min(0), calls: z.array(programCallSchema).min(1) }),
   z.object({ t: z.literal("await"), argsId, keys: z.array(callKeySchema).min(1) }),
@@ -139,7 +142,10 @@ export const agentToProgramFrameSchema = z.discriminatedUnion("t", [
   /** The workflow is parked: its program forgets it. Without this answer to `park`, more entries follow. */
   z.object({ t: z.literal("parked"), argsId }),
   z.object({ t: z.literal("resume"), argsId }),
-  /** The work is to end soon; ignored by programs that do not know it. */
+  /**
+   * The work is to end soon; ignored by programs that do not know it. One that has not begun is taken back by it: the
+   * program does not begin it, and answers `fail` with a `CancelledError` at once.
+   */
   z.object({ t: z.literal("cancel"), argsId, reason: z.string() }),
   z.object({ t: z.literal("quit") }),
 ]);

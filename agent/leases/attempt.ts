@@ -1,0 +1,130 @@
+import { assert } from "#shared/domain/assert.ts";
+import type { CallKey } from "#shared/domain/ids.ts";
+import type { AttemptName, Lease } from "#shared/protocol/agent.ts";
+import type { ProgramValue } from "#shared/protocol/task.ts";
+import type { StreamName } from "../runner/log-files.ts";
+import { type LogProgress, newLogProgress } from "../runner/log-follower.ts";
+import { Serial } from "../serial.ts";
+
+/**
+ * `preparing`: binary and values are brought. `waiting`: for a process. `given`: to a process that is busy with an
+ * earlier one. `running`: its program is at it. `reporting`: it has a result that the coordinator has not accepted.
+ * `gone`: the agent has no more to do with it.
+ */
+export type AttemptPhase = "preparing" | "waiting" | "given" | "running" | "reporting" | "gone";
+
+const moves: Readonly<Record<AttemptPhase, readonly AttemptPhase[]>> = {
+  preparing: ["waiting", "reporting", "gone"],
+  waiting: ["given", "running", "reporting", "gone"],
+  given: ["running", "reporting", "gone"],
+  running: ["reporting", "gone"],
+  reporting: ["gone"],
+  gone: [],
+};
+
+/** What an attempt needs of the process that it was given to. */
+export interface Host {
+  readonly id: string;
+  /** Lines for the program, in order, sent with what else the turn brings. */
+  tell(line: string): void;
+  /** The report is safe: the program may forget its answer, and the process the attempt. */
+  endAccepted(attempt: Attempt): void;
+  /** Something beside the answer is safe. */
+  flushSoon(): void;
+}
+
+export interface Stop {
+  readonly reason: string;
+  /** On the monotonic clock. */
+  readonly atMs: number;
+  readonly graceMs: number;
+  terminated: boolean;
+}
+
+export interface PreparedInput {
+  readonly input: ProgramValue;
+  readonly refs?: Record<string, ProgramValue>;
+}
+
+/** One lease in this agent's hands, from grant to accepted report. */
+export interface Attempt {
+  readonly lease: Lease;
+  /** `<fence>:<task>`. */
+  readonly key: string;
+  /** Names the work between agent and program. */
+  readonly argsId: string;
+  readonly grantedAtMs: number;
+  phase: AttemptPhase;
+  /** The coordinator has been told that the grant is accepted. */
+  accepted: boolean;
+  saidStarted: boolean;
+  startedAtMs: number;
+  prepared: PreparedInput | null;
+  host: Host | null;
+  folder: string;
+  stop: Stop | null;
+  /** Ends what is being brought for it early; null while nothing had to be brought. */
+  abort: AbortController | null;
+  /** Files that hold values, to be removed with the attempt. */
+  readonly valueFiles: string[];
+  readonly logs: LogProgress;
+  /** Where its output ended in the files of its process. */
+  ends: Readonly<Record<StreamName, number>> | null;
+  /** From program to coordinator, and back. */
+  readonly up: Serial;
+  readonly down: Serial;
+  /** Workflow tasks: the last journal position passed on; what to say to a program that is not there yet; counts of calls. */
+  given: number;
+  readonly early: string[];
+  callsSent: number;
+  readonly callsOpen: { count: number; accepted: boolean }[];
+  callsAccepted: number;
+  /** Values asked for and not answered yet; asked for again in a new session. */
+  readonly awaiting: Set<CallKey>;
+  parking: { given: number; awaiting: readonly CallKey[] } | null;
+}
+
+export const attemptKey = (name: AttemptName): string => `${name.fence}:${name.task}`;
+export const nameOf = (attempt: Attempt): AttemptName => ({ task: attempt.lease.task, fence: attempt.lease.fence });
+
+export function newAttempt(
+  lease: Lease,
+  options: { argsId: string; nowMs: number; failed: (attempt: Attempt, error: unknown) => void },
+): Attempt {
+  const fail = (error: unknown) => options.failed(attempt, error);
+  const attempt: Attempt = {
+    lease,
+    key: attemptKey(lease),
+    argsId: options.argsId,
+    grantedAtMs: options.nowMs,
+    phase: "preparing",
+    accepted: false,
+    saidStarted: false,
+    startedAtMs: 0,
+    prepared: null,
+    host: null,
+    folder: "",
+    stop: null,
+    abort: null,
+    valueFiles: [],
+    logs: newLogProgress(),
+    ends: null,
+    up: new Serial(fail),
+    down: new Serial(fail),
+    given: 0,
+    early: [],
+    callsSent: 0,
+    callsOpen: [],
+    callsAccepted: 0,
+    awaiting: new Set(),
+    parking: null,
+  };
+  return attempt;
+}
+
+export function moveAttempt(attempt: Attempt, to: AttemptPhase): void {
+  assert(moves[attempt.phase].includes(to), `a ${attempt.phase} attempt does not become ${to}`);
+  attempt.phase = to;
+}
+
+export const isOver = (attempt: Attempt): boolean => attempt.phase === "reporting" || attempt.phase === "gone";

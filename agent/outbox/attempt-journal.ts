@@ -1,0 +1,172 @@
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { z } from "zod";
+import type { Clock } from "#shared/ports.ts";
+import { taskIdSchema } from "#shared/protocol/common.ts";
+import type { Attempt } from "../leases/attempt.ts";
+import type { StreamName } from "../runner/log-files.ts";
+import type { ReadChunk } from "../runner/log-follower.ts";
+import { TurnBatch } from "../turn-batch.ts";
+
+const compactAboveBytes = 1024 * 1024;
+
+const position = z.int().min(0);
+const streams = z.object({ stdout: position, stderr: position });
+const givenSchema = z.object({
+  program: z.string(),
+  argsId: z.string(),
+  folder: z.string(),
+  task: taskIdSchema,
+  fence: z.int().min(1),
+  kind: z.enum(["task", "workflow"]),
+  name: z.string(),
+  attempt: z.int().min(1),
+  attemptTimeoutMs: z.number(),
+});
+export type GivenRecord = z.infer<typeof givenSchema>;
+
+const lineSchema = z.discriminatedUnion("j", [
+  givenSchema.extend({ j: z.literal("given") }),
+  z.object({ j: z.literal("printed"), argsId: z.string(), sent: streams }),
+  z.object({ j: z.literal("mark"), program: z.string(), mark: streams }),
+  z.object({ j: z.literal("ended"), argsId: z.string() }),
+]);
+
+/** What processes were doing when the agent was last alive. */
+export interface Remembered {
+  readonly attempts: readonly (GivenRecord & { sent: Record<StreamName, number> })[];
+  /** Up to where each process's output has been attributed and accepted. */
+  readonly marks: ReadonlyMap<string, Record<StreamName, number>>;
+}
+
+/**
+ * Which attempt each process was given, so that an agent that was killed knows what living programs speak of. One
+ * append a turn, without fsync: it has to outlive the agent, not the machine, whose end ends the programs too.
+ */
+export class AttemptJournal {
+  readonly #file: string;
+  readonly #batch: TurnBatch;
+  readonly #live = new Map<string, { given: string; program: string; sent: Record<StreamName, number> | null }>();
+  readonly #marks = new Map<string, Record<StreamName, number>>();
+  #fd: number;
+  #bytes = 0;
+  #out = "";
+
+  private constructor(file: string, clock: Clock) {
+    this.#file = file;
+    this.#batch = new TurnBatch(clock, () => this.#flush());
+    this.#fd = openSync(file, "a", 0o600);
+  }
+
+  /** Opens the journal afresh, and says what it held. */
+  static open(file: string, clock: Clock): { journal: AttemptJournal; remembered: Remembered } {
+    const remembered = readRemembered(file);
+    return { journal: new AttemptJournal(file, clock), remembered };
+  }
+
+  given(program: string, attempt: Attempt): void {
+    const { task, fence, kind, name, attempt: nth, attemptTimeoutMs } = attempt.lease;
+    const { argsId, folder } = attempt;
+    const record = { j: "given", program, argsId, folder, task, fence, kind, name, attempt: nth, attemptTimeoutMs };
+    const given = `${JSON.stringify(record)}\n`;
+    this.#live.set(argsId, { given, program, sent: null });
+    this.#append(given);
+  }
+
+  printed(program: string, attempt: Attempt, chunk: ReadChunk): void {
+    const live = this.#live.get(attempt.argsId);
+    if (live === undefined) return;
+    live.sent ??= { stdout: 0, stderr: 0 };
+    live.sent[chunk.stream] = chunk.offset + chunk.bytes;
+    this.#append(`${JSON.stringify({ j: "printed", argsId: attempt.argsId, sent: live.sent })}\n`);
+    this.#mark(program, { [chunk.stream]: chunk.position });
+  }
+
+  /** The attempt is over, or its report is on disk; its output ended at these positions. */
+  ended(attempt: Attempt): void {
+    const live = this.#live.get(attempt.argsId);
+    if (live === undefined) return;
+    this.#live.delete(attempt.argsId);
+    this.#append(`{"j":"ended","argsId":"${attempt.argsId}"}\n`);
+    if (attempt.ends !== null) this.#mark(live.program, attempt.ends);
+  }
+
+  forget(program: string): void {
+    this.#marks.delete(program);
+  }
+
+  close(): void {
+    this.#flush();
+    closeSync(this.#fd);
+  }
+
+  #mark(program: string, to: Partial<Record<StreamName, number>>): void {
+    const mark = this.#marks.get(program) ?? { stdout: 0, stderr: 0 };
+    const stdout = Math.max(mark.stdout, to.stdout ?? 0);
+    const stderr = Math.max(mark.stderr, to.stderr ?? 0);
+    if (stdout === mark.stdout && stderr === mark.stderr) return;
+    this.#marks.set(program, { stdout, stderr });
+    this.#append(`${JSON.stringify({ j: "mark", program, mark: { stdout, stderr } })}\n`);
+  }
+
+  #append(line: string): void {
+    this.#out += line;
+    this.#batch.want();
+  }
+
+  #flush(): void {
+    if (this.#out === "") return;
+    const text = this.#out;
+    this.#out = "";
+    this.#bytes += text.length;
+    if (this.#bytes > compactAboveBytes) this.#compact();
+    else writeSync(this.#fd, text);
+  }
+
+  #compact(): void {
+    let text = "";
+    for (const [program, mark] of this.#marks) text += `${JSON.stringify({ j: "mark", program, mark })}\n`;
+    for (const [argsId, { given, sent }] of this.#live) {
+      text += given;
+      if (sent !== null) text += `${JSON.stringify({ j: "printed", argsId, sent })}\n`;
+    }
+    writeFileSync(`${this.#file}.part`, text, { mode: 0o600 });
+    closeSync(this.#fd);
+    renameSync(`${this.#file}.part`, this.#file);
+    this.#fd = openSync(this.#file, "a", 0o600);
+    this.#bytes = text.length;
+  }
+}
+
+function readRemembered(file: string): Remembered {
+  const attempts = new Map<string, GivenRecord & { sent: Record<StreamName, number> }>();
+  const marks = new Map<string, Record<StreamName, number>>();
+  for (const text of readLines(file)) {
+    const line = readLine(text);
+    if (line === null) continue;
+    if (line.j === "given") attempts.set(line.argsId, { ...line, sent: { stdout: 0, stderr: 0 } });
+    else if (line.j === "mark") marks.set(line.program, line.mark);
+    else if (line.j === "ended") attempts.delete(line.argsId);
+    else {
+      const attempt = attempts.get(line.argsId);
+      if (attempt !== undefined) attempt.sent = line.sent;
+    }
+  }
+  return { attempts: [...attempts.values()], marks };
+}
+
+function readLines(file: string): string[] {
+  try {
+    return readFileSync(file, "utf8").split("\n");
+  } catch {
+    return [];
+  }
+}
+
+/** Null for a line that was half written when the agent ended. */
+function readLine(text: string): z.infer<typeof lineSchema> | null {
+  try {
+    return lineSchema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,222 @@
+import type { CallKey } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import type { Result } from "#shared/protocol/agent.ts";
+import type { Call, CheckResult, Entry, Value } from "#shared/protocol/common.ts";
+import type { ProgramEntry, ProgramValue } from "#shared/protocol/task.ts";
+import type { Connection } from "../connection/connection.ts";
+import { frameUnit } from "../connection/unit.ts";
+import { boundFailure, failureFrom } from "../failures.ts";
+import { type Attempt, nameOf } from "../leases/attempt.ts";
+import type { Answer, Saying } from "./program.ts";
+import type { Values } from "./program-values.ts";
+
+/**
+ * Passes words on between a program, which names its work by args-id, and the coordinator, which names an attempt by
+ * task and fence; large values become files on one side and blobs on the other.
+ */
+export interface RelayDeps {
+  readonly connection: Pick<Connection, "keep" | "ordered">;
+  readonly values: Values;
+}
+
+/** What a program says of work that it goes on with. */
+export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Saying): void {
+  const { connection } = deps;
+  switch (frame.t) {
+    case "progress": {
+      const { fraction, message } = frame;
+      connection.ordered({
+        t: "progress",
+        ...nameOf(attempt),
+        ...(fraction === undefined ? {} : { fraction }),
+        ...(message === undefined ? {} : { message: message.slice(0, 1_000) }),
+      });
+      return;
+    }
+    case "emit":
+      attempt.up.run(() => relayEmit(deps, attempt, frame));
+      return;
+    case "calls":
+      attempt.up.run(() => relayCalls(deps, attempt, frame));
+      return;
+    case "await":
+      for (const key of frame.keys) attempt.awaiting.add(key);
+      attempt.up.run(() => connection.ordered({ t: "await", ...nameOf(attempt), keys: frame.keys.slice(0, 1_000) }));
+      return;
+    case "park":
+      attempt.parking = { given: frame.given, awaiting: frame.awaiting };
+      attempt.up.run(() => connection.ordered({ ...frame, t: "park", ...nameOf(attempt) }));
+      return;
+    case "fetch":
+      void relayFetch(deps, attempt, frame);
+      return;
+  }
+}
+
+/** Says again what a lost session may have swallowed. */
+export function repeatWaits(deps: RelayDeps, attempt: Attempt): void {
+  const keys = [...attempt.awaiting];
+  if (keys.length > 0) deps.connection.ordered({ t: "await", ...nameOf(attempt), keys: keys.slice(0, 1_000) });
+  const { parking } = attempt;
+  if (parking !== null) {
+    deps.connection.ordered({ t: "park", ...nameOf(attempt), given: parking.given, awaiting: [...parking.awaiting] });
+  }
+}
+
+function relayEmit(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "emit" }>): void | Promise<void> {
+  const { key, name } = frame;
+  return andThen(deps.values.take(attempt, frame.value), (value) => {
+    const accepted = () => attempt.host?.tell(JSON.stringify({ t: "accepted", argsId: attempt.argsId, emits: [key] }));
+    deps.connection.keep(frameUnit(attempt.key, "emit", { ...nameOf(attempt), key, name, value }, accepted));
+  });
+}
+
+/** A message has room for many calls, and a call for 16 KiB of input. */
+const callsBytesMax = 256 * 1024;
+
+function relayCalls(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "calls" }>): void | Promise<void> {
+  const inputs = frame.calls.map((call) => ("input" in call ? deps.values.take(attempt, call.input) : null));
+  const send = (values: readonly (Value | null)[]) => {
+    let group: Call[] = [];
+    let bytes = 0;
+    const close = () => {
+      if (group.length > 0) keepCalls(deps, attempt, frame.given, group);
+      group = [];
+      bytes = 0;
+    };
+    for (const [index, call] of frame.calls.entries()) {
+      const value = values[index] ?? null;
+      const ready = (value === null ? call : { ...call, input: value }) as Call;
+      const size = JSON.stringify(ready).length * 3;
+      if (bytes + size > callsBytesMax || group.length === 1_000) close();
+      group.push(ready);
+      bytes += size;
+    }
+    close();
+  };
+  if (inputs.some((input) => input instanceof Promise)) return Promise.all(inputs).then(send);
+  send(inputs as (Value | null)[]);
+}
+
+function keepCalls(deps: RelayDeps, attempt: Attempt, given: number, calls: Call[]): void {
+  const open = { count: calls.length, accepted: false };
+  attempt.callsOpen.push(open);
+  const accepted = () => {
+    open.accepted = true;
+    while (attempt.callsOpen[0]?.accepted) attempt.callsAccepted += attempt.callsOpen.shift()?.count ?? 0;
+    attempt.host?.tell(JSON.stringify({ t: "accepted", argsId: attempt.argsId, calls: attempt.callsAccepted }));
+  };
+  deps.connection.keep(frameUnit(attempt.key, "calls", { ...nameOf(attempt), given, calls }, accepted));
+}
+
+async function relayFetch(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "fetch" }>): Promise<void> {
+  const head = { t: "fetched", argsId: attempt.argsId, sha256: frame.sha256 };
+  try {
+    const { path } = await deps.values.bringBlob(attempt, frame.sha256, limits.fileBytesMax);
+    attempt.host?.tell(JSON.stringify({ ...head, path }));
+  } catch (error) {
+    attempt.host?.tell(JSON.stringify({ ...head, failure: failureFrom(error, "ValueUnavailable") }));
+  }
+}
+
+/** Journal entries for a workflow. False when they do not follow on from what it was given before. */
+export function relayEntries(deps: RelayDeps, attempt: Attempt, entries: readonly Entry[]): boolean {
+  const fresh = entries.filter((entry) => entry.p > attempt.given);
+  for (const [index, entry] of fresh.entries()) if (entry.p !== attempt.given + index + 1) return false;
+  if (fresh.length === 0) return true;
+  attempt.given += fresh.length;
+  attempt.parking = null;
+  for (const entry of fresh) if (entry.e === "settled" && entry.value !== undefined) attempt.awaiting.delete(entry.key);
+  attempt.down.run(() => {
+    const brought = fresh.map((entry) => bringEntry(deps, attempt, entry));
+    const tell = (ready: readonly ProgramEntry[]) =>
+      tellAttempt(attempt, JSON.stringify({ t: "settled", argsId: attempt.argsId, entries: ready }));
+    if (brought.some((entry) => entry instanceof Promise)) return Promise.all(brought).then(tell);
+    tell(brought as ProgramEntry[]);
+  });
+  return true;
+}
+
+function bringEntry(deps: RelayDeps, attempt: Attempt, entry: Entry): ProgramEntry | Promise<ProgramEntry> {
+  if (!("value" in entry) || entry.value === undefined || "json" in entry.value) return entry as ProgramEntry;
+  return Promise.resolve(deps.values.bring(attempt, entry.value)).then(
+    (value) => ({ ...entry, value }) as ProgramEntry,
+  );
+}
+
+export function relayValues(deps: RelayDeps, attempt: Attempt, values: Readonly<Record<string, Value>>): void {
+  for (const key of Object.keys(values)) attempt.awaiting.delete(key as CallKey);
+  attempt.down.run(() =>
+    andThen(bringAll(deps.values, attempt, values), (ready) =>
+      tellAttempt(attempt, JSON.stringify({ t: "values", argsId: attempt.argsId, values: ready })),
+    ),
+  );
+}
+
+export function bringAll(
+  values: Values,
+  attempt: Attempt,
+  named: Readonly<Record<string, Value>>,
+): Record<string, ProgramValue> | Promise<Record<string, ProgramValue>> {
+  const keys = Object.keys(named);
+  const brought = Object.values(named).map((value) => values.bring(attempt, value));
+  const join = (ready: readonly ProgramValue[]) =>
+    Object.fromEntries(ready.map((value, index) => [keys[index] ?? "", value]));
+  if (brought.some((value) => value instanceof Promise)) return Promise.all(brought).then(join);
+  return join(brought as ProgramValue[]);
+}
+
+/** To the program, or to be said as soon as it has its work. */
+function tellAttempt(attempt: Attempt, line: string): void {
+  if (attempt.host !== null) attempt.host.tell(line);
+  else attempt.early.push(line);
+}
+
+/** What an answer comes to, once the values in it have been stored; `finished` is called at once where there are none. */
+export function relayAnswer(
+  deps: RelayDeps,
+  attempt: Attempt,
+  answer: Answer,
+  finished: (result: Result) => void,
+): void {
+  attempt.up.run(() => {
+    if (answer.t === "fail") {
+      finished({ ...failed(attempt, answer), ...checksOf(answer) } as Result);
+    } else if (answer.t === "restart") {
+      return andThen(deps.values.take(attempt, answer.input), (input) => finished({ kind: "restart", input }));
+    } else if (answer.files !== undefined && answer.files.length > 0) {
+      return takeFiles(deps, attempt, answer).then((output) => finished({ kind: "done", output, ...checksOf(answer) }));
+    } else {
+      const { output } = answer;
+      return andThen(deps.values.take(attempt, output), (value) =>
+        finished({ kind: "done", output: value, ...checksOf(answer) }),
+      );
+    }
+  });
+}
+
+/** An attempt that was told to stop and says so came to be cancelled; any other failure is what it says (A51). */
+function failed(attempt: Attempt, answer: Extract<Answer, { t: "fail" }>): Result {
+  const failure = boundFailure(answer.failure);
+  const kind = attempt.stop !== null && failure.type === "CancelledError" ? "cancelled" : "fail";
+  return { kind, failure };
+}
+
+async function takeFiles(deps: RelayDeps, attempt: Attempt, answer: Extract<Answer, { t: "done" }>): Promise<Value> {
+  for (const file of answer.files ?? []) await deps.values.takeFile(attempt, file);
+  return await deps.values.take(attempt, answer.output);
+}
+
+const checksCharsMax = 64 * 1024;
+
+function checksOf(answer: { checks?: CheckResult[] }): { checks?: CheckResult[] } {
+  if (answer.checks === undefined) return {};
+  const checks = answer.checks.slice(0, 100);
+  if (JSON.stringify(checks).length <= checksCharsMax) return { checks };
+  return { checks: checks.map(({ details: _, ...check }) => check) };
+}
+
+function andThen<T>(value: T | Promise<T>, step: (value: T) => void): void | Promise<void> {
+  if (value instanceof Promise) return value.then(step);
+  step(value);
+}

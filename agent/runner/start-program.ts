@@ -1,0 +1,132 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { writeDurably } from "../data-folder.ts";
+import type { Attempt } from "../leases/attempt.ts";
+import type { AgentDeps } from "../options.ts";
+import { prepareSandbox } from "../sandbox/prepare-sandbox.ts";
+import { identifyProcess, launchProgram, type ProgramExit, signalGroup } from "./launch.ts";
+import { openLogFiles } from "./log-files.ts";
+import { LogFollower, type ReadChunk } from "./log-follower.ts";
+import type { LogWindow } from "./log-window.ts";
+import type { PoolIdentity } from "./pool.ts";
+import { type Program, readHello } from "./program.ts";
+import { hashSession, ProgramSocket } from "./program-socket.ts";
+import { WorkFolders } from "./work-folders.ts";
+
+export interface StartDeps extends AgentDeps {
+  readonly processesFolder: string;
+  readonly socketFolder: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly logWindow: LogWindow;
+  readonly logBytesMax: () => number;
+}
+
+export interface ProcessEvents {
+  chunk(attempt: Attempt, chunk: ReadChunk): void;
+  flooded(attempt: Attempt): void;
+  proven(line: string): void;
+  silent(): void;
+  overrun(): void;
+  /** Null when it could not be started. */
+  exited(exit: ProgramExit | null): void;
+}
+
+/** What an agent that restarts needs to find its processes again (C18). */
+export interface ProcessRecord {
+  readonly id: string;
+  readonly pool: PoolIdentity;
+  readonly socket: string;
+  readonly sessionHash: string;
+}
+
+export const recordFile = (folder: string): string => join(folder, "record.json");
+export const identityFile = (folder: string): string => join(folder, "identity.json");
+export const exitFile = (folder: string): string => join(folder, "exit");
+
+/** Starts a process of the pool: folders, socket and a durable record first, then the program. */
+export async function startProgram(
+  deps: StartDeps,
+  program: Program,
+  options: { pool: PoolIdentity; binaryPath: string },
+  events: ProcessEvents,
+): Promise<void> {
+  const folder = join(deps.processesFolder, program.id);
+  const session = Buffer.from(deps.random.bytes(32)).toString("hex");
+  const record: ProcessRecord = {
+    id: program.id,
+    pool: options.pool,
+    socket: join(deps.socketFolder, program.id),
+    sessionHash: hashSession(session),
+  };
+  const sandbox = await prepareSandbox({ folder, socket: record.socket, session, env: deps.env });
+  const socket = await listenFor(deps, program, record, events);
+  await writeDurably(recordFile(folder), JSON.stringify(record));
+  if (program.state !== "starting") {
+    socket.close();
+    await sandbox.remove();
+    events.exited(null);
+    return;
+  }
+  const child = launchProgram(
+    {
+      binary: options.binaryPath,
+      args: [],
+      env: sandbox.env,
+      cwd: sandbox.workFolder,
+      stdout: join(sandbox.logFolder, "stdout"),
+      stderr: join(sandbox.logFolder, "stderr"),
+      exitFile: exitFile(folder),
+    },
+    events.exited,
+  );
+  const pid = child.pid ?? null;
+  const logs = followLogs(deps, sandbox.logFolder, events);
+  program.attach({
+    socket,
+    logs,
+    folders: new WorkFolders(join(folder, "work")),
+    signal: (signal) => pid !== null && signalGroup(pid, signal),
+    stderrTail: (bytes) => logs.tail("stderr", bytes),
+    async remove() {
+      socket.close();
+      logs.close();
+      await sandbox.remove();
+    },
+  });
+  const identity = pid === null ? null : identifyProcess(pid);
+  if (identity !== null) await writeFile(identityFile(folder), JSON.stringify(identity), { mode: 0o600 });
+}
+
+export function followLogs(
+  deps: StartDeps,
+  logFolder: string,
+  events: Pick<ProcessEvents, "chunk" | "flooded">,
+  mark?: { stdout: number; stderr: number },
+): LogFollower<Attempt> {
+  const files = openLogFiles(logFolder, () => logs.changed());
+  const logs: LogFollower<Attempt> = new LogFollower<Attempt>(
+    { clock: deps.clock, files, window: deps.logWindow, bytesMax: deps.logBytesMax },
+    events,
+    mark,
+  );
+  return logs;
+}
+
+export function listenFor(
+  deps: StartDeps,
+  program: Program,
+  record: ProcessRecord,
+  events: ProcessEvents,
+): Promise<ProgramSocket> {
+  return ProgramSocket.listen(
+    record.socket,
+    { sessionHash: record.sessionHash, clock: deps.clock },
+    {
+      sessionOf: (line) => readHello(line)?.session ?? null,
+      proven: events.proven,
+      lines: (lines) => program.hear(lines),
+      overrun: events.overrun,
+      lost: events.silent,
+    },
+  );
+}

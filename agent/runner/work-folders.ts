@@ -1,0 +1,74 @@
+import { lstatSync, mkdirSync, utimesSync } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { removeFolder } from "../data-folder.ts";
+
+/** A folder's time of change while nothing has been put into it. */
+const untouchedMs = 0;
+
+/**
+ * The work folders of one process: each is given to one task at a time, empty. Whether a task left something in its
+ * folder is seen by the folder's time of change, which any entry made or removed moves away from the epoch: one `lstat`
+ * a task, and no folder is made, listed or removed on the hot path. Folder 0 is the process's first working directory.
+ */
+export class WorkFolders {
+  readonly #root: string;
+  readonly #states: ("free" | "given" | "emptying")[] = [];
+
+  constructor(root: string) {
+    this.#root = root;
+    this.#prepare(0);
+  }
+
+  /** The folder that works which run side by side share. */
+  get shared(): string {
+    return this.#path(0);
+  }
+
+  /** The lowest free folder, so that tasks given one at a time all have the process's own. */
+  give(): string {
+    const free = this.#states.indexOf("free");
+    const index = free >= 0 ? free : this.#states.length;
+    if (free < 0) this.#prepare(index);
+    this.#states[index] = "given";
+    return this.#path(index);
+  }
+
+  /** Takes a folder back; a promise when it has to be emptied first. */
+  take(path: string): Promise<void> | null {
+    const index = Number(path.slice(path.lastIndexOf("/") + 1));
+    if (this.#isUntouched(index)) {
+      this.#states[index] = "free";
+      return null;
+    }
+    this.#states[index] = "emptying";
+    return this.#empty(index);
+  }
+
+  #path(index: number): string {
+    return join(this.#root, String(index));
+  }
+
+  #prepare(index: number): void {
+    mkdirSync(this.#path(index), { recursive: true, mode: 0o700 });
+    utimesSync(this.#path(index), untouchedMs, untouchedMs);
+    this.#states[index] = "free";
+  }
+
+  #isUntouched(index: number): boolean {
+    try {
+      return lstatSync(this.#path(index)).mtimeMs === untouchedMs;
+    } catch {
+      return false;
+    }
+  }
+
+  /** Emptied in place, as the process may stand in it. */
+  async #empty(index: number): Promise<void> {
+    const path = this.#path(index);
+    const names = await readdir(path).catch(() => null);
+    if (names === null) await removeFolder(path);
+    for (const name of names ?? []) await removeFolder(join(path, name));
+    this.#prepare(index);
+  }
+}
