@@ -40,6 +40,8 @@ export interface CommitContext {
   readonly topics: Set<string>;
   /** The ends of the logs that the batch met: their next append need not look. */
   readonly ends: Map<Key, number>;
+  /** Queues that the batch filled and has not emptied. */
+  readonly filled: Set<Key>;
   /** What counters have to be given before the commit ends: a batch adds to few of them, often. */
   readonly adds: Map<Key, number>;
 }
@@ -50,6 +52,7 @@ export const commitContext = (partition: Partition, nowMs: number, lastFence: nu
   lastFence,
   topics: new Set(),
   ends: new Map(),
+  filled: new Set(),
   adds: new Map(),
 });
 
@@ -126,14 +129,16 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       tables.indexes.delete(write.index, write.member);
       break;
     case "enqueue":
-      tables.queues.enqueue(partition, write.queue, {
+      tables.queues.enqueue(context.filled, {
+        partition,
+        queue: write.queue,
         member: write.member,
         score: scoreAt(write.score, nowMs),
         nowMs,
       });
       break;
     case "dequeue":
-      tables.queues.dequeue(partition, write.queue, write.member);
+      tables.queues.dequeue(context.filled, { partition, queue: write.queue, member: write.member });
       break;
     case "hold":
       tables.leases.hold(leasesIndex(partition), {
@@ -169,11 +174,12 @@ export function grantClaim(tables: Tables, context: CommitContext, claim: ClaimW
   const index = leasesIndex(partition);
   const claims: Claim[] = [];
   let deadlineMs: number | null = null;
-  for (const { holder, queues, take } of claim.wants) {
-    for (const { queue, member } of tables.queues.take(partition, queues, take)) {
+  for (const want of claim.wants) {
+    for (const { queue, member } of tables.queues.take(partition, want)) {
       deadlineMs ??= leaseNowMs(tables, context) + claim.holdMs;
       context.lastFence = nextFence(context.lastFence, nowMs);
       const fence = context.lastFence;
+      const { holder } = want;
       tables.leases.grant(index, { member, fence, holder, queue, deadlineMs });
       claims.push({ queue, member, holder, fence });
     }

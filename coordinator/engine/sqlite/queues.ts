@@ -1,8 +1,21 @@
 import type { Partition } from "#shared/domain/ids.ts";
-import { type IndexRow, queueIndex, queuesIndex } from "../engine.ts";
+import { type IndexRow, type Key, queueIndex, queuesIndex } from "../engine.ts";
 import type { createIndexes } from "./indexes.ts";
 
 type Indexes = ReturnType<typeof createIndexes>;
+
+interface Entry {
+  readonly partition: Partition;
+  readonly queue: string;
+  readonly member: string;
+  readonly score: number;
+  readonly nowMs: number;
+}
+
+interface Taken {
+  readonly queue: string;
+  readonly member: string;
+}
 
 /** Queues are indexes that also keep the partition's index `queues` of those that are not empty. */
 export function createQueues(indexes: Indexes) {
@@ -11,19 +24,24 @@ export function createQueues(indexes: Indexes) {
   };
 
   return {
-    enqueue(partition: Partition, queue: string, entry: { member: string; score: number; nowMs: number }): void {
+    /** `filled` are queues known not to be empty: a batch fills few of them, with much. */
+    enqueue(filled: Set<Key>, { partition, queue, member, score, nowMs }: Entry): void {
       const key = queueIndex(partition, queue);
-      if (indexes.isEmpty(key)) indexes.set(queuesIndex(partition), queue, entry.nowMs, null);
-      indexes.set(key, entry.member, entry.score, null);
+      if (!filled.has(key) && indexes.isEmpty(key)) indexes.set(queuesIndex(partition), queue, nowMs, null);
+      indexes.set(key, member, score, null);
+      filled.add(key);
     },
-    dequeue(partition: Partition, queue: string, member: string): void {
-      if (indexes.delete(queueIndex(partition, queue), member)) forgetIfEmpty(partition, queue);
+    dequeue(filled: Set<Key>, { partition, queue, member }: Pick<Entry, "partition" | "queue" | "member">): void {
+      const key = queueIndex(partition, queue);
+      if (!indexes.delete(key, member)) return;
+      filled.delete(key);
+      forgetIfEmpty(partition, queue);
     },
     /** Removes and answers at most `take` members, the lowest scores first; of equal ones those of the queue named first. */
-    take(partition: Partition, queues: readonly string[], take: number): { queue: string; member: string }[] {
+    take(partition: Partition, { queues, take }: { queues: readonly string[]; take: number }): Taken[] {
       const pageRows = Math.max(1, Math.ceil(take / queues.length));
       const heads = [...new Set(queues)].map((queue) => new Head(indexes, { partition, queue, pageRows }));
-      const taken: { queue: string; member: string }[] = [];
+      const taken: Taken[] = [];
       while (taken.length < take) {
         const lowest = lowestOf(heads);
         if (lowest === null) break;
