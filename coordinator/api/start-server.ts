@@ -74,6 +74,8 @@ function refusalOf(options: ServerOptions, request: IncomingMessage): SaltError 
   if (request.rawHeaders.length > 2 * headersMax) {
     return new SaltError("BadRequest", `Cannot read the request: it has more than ${headersMax} headers.`);
   }
+  const hosts = request.rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host");
+  if (hosts.length > 1) return new SaltError("BadRequest", "Cannot read the request: it has more than one Host.");
   if (isLoopback(options.host) && isForeignHost(request.headers.host)) {
     return new SaltError("NotAllowed", "Cannot answer: the request's Host is not this machine's loopback address.", {
       next: "Use http://127.0.0.1 or http://localhost with the coordinator's port.",
