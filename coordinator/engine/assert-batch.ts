@@ -73,3 +73,8 @@ function assertIn(tag: string, key: Key): void {
 function assertDuration(ms: number): void {
   assert(Number.isFinite(ms) && ms >= 0, "a duration is a number of milliseconds");
 }
+
+/** Nothing is read without a bound. */
+export function assertLimit(limit: number): void {
+  assert(Number.isSafeInteger(limit) && limit >= 0, "a limit is a whole number");
+}

@@ -52,6 +52,7 @@ export type Check =
 
 export type Write =
   | { readonly kind: "set"; readonly key: Key; readonly stamp: Stamp; readonly value: string }
+  /** Of a record, a counter or a lease. */
   | { readonly kind: "delete"; readonly key: Key }
   | {
       readonly kind: "rank";
@@ -86,7 +87,7 @@ export interface Transaction {
   readonly after?: readonly number[];
 }
 
-/** `conflict`: a stamp was another. `unmet`: a `fewer` or `end` check did not hold. */
+/** `conflict`: a stamp was another, whatever else did not hold. `unmet`: a `fewer` or `end` check did not hold. */
 export type Outcome = "applied" | "conflict" | "unmet" | "skipped";
 
 export interface ClaimWant {
@@ -95,7 +96,7 @@ export interface ClaimWant {
   readonly wants: readonly {
     readonly holder: string;
     readonly queues: readonly string[];
-    /** At most so many, the lowest scores over all the queues first. */
+    /** At most so many, the lowest scores over all the queues first; of equal ones those of the queue named first. */
     readonly take: number;
   }[];
 }

@@ -71,6 +71,17 @@ export function describeClaims(): void {
     ]);
   });
 
+  test("C25 a claim for many agents takes each member once, in the order of the wants", async () => {
+    await write(...Array.from({ length: 30 }, (_, n) => enqueue(`q${n % 3}`, `m${String(n).padStart(2, "0")}`, n)));
+    const wants = Array.from({ length: 7 }, (_, n) => ({ holder: `agt_${n}/1`, queues: ["q0", "q2", "q1"], take: 4 }));
+    const { claims } = await engine.commit(partition, [], { holdMs: 1_000, wants });
+    expect(claims.map(({ member }) => member)).toEqual(
+      Array.from({ length: 28 }, (_, n) => `m${String(n).padStart(2, "0")}`),
+    );
+    expect(claims.map(({ holder }) => holder)).toEqual(wants.flatMap(({ holder }) => Array(4).fill(holder)));
+    expect(await members(queuesIndex(partition))).toEqual(["q1", "q2"]);
+  });
+
   test("`queues` names the queues that are not empty, since when", async () => {
     const { nowMs } = await engine.commit(partition, [
       { checks: [], writes: [enqueue("q1", "m1", 9), enqueue("q2", "m2", 9)] },

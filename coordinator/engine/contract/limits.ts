@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { partitionAt } from "#shared/domain/ids.ts";
 import { keyIn, type Write } from "../engine.ts";
-import { append, engine, key, members, partition, rank, set, stampOf, write } from "./subject.ts";
+import { append, engine, key, members, partition, rank, set, stampOf, textOf, write } from "./subject.ts";
 
 export function describeLimits(): void {
   test("a range gives at most `limit` rows", async () => {
@@ -34,6 +34,19 @@ export function describeLimits(): void {
       ]),
     ).rejects.toThrow("earlier");
     expect(await stampOf(key("a"))).toBeNull();
+  });
+
+  test("reading without a bound is a broken invariant", async () => {
+    for (const limit of [-1, 1.5, Number.POSITIVE_INFINITY, Number.NaN]) {
+      await expect(engine.range(key("index"), { limit })).rejects.toThrow("a limit is a whole number");
+      await expect(engine.read(key("log"), 0, limit)).rejects.toThrow("a limit is a whole number");
+    }
+  });
+
+  test("a counter is not added to a record", async () => {
+    await write(set("a", "s1", "1"));
+    await expect(write({ kind: "add", counter: key("a"), delta: 1 })).rejects.toThrow("a record and not a counter");
+    expect(await textOf(key("a"))).toBe("1");
   });
 
   test("a closed engine says that it is closed, and can be closed again", async () => {

@@ -2,7 +2,7 @@ import { assert } from "#shared/domain/assert.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
-import { assertBatch } from "../assert-batch.ts";
+import { assertBatch, assertLimit } from "../assert-batch.ts";
 import {
   type Check,
   type Claim,
@@ -80,11 +80,13 @@ class MemoryEngine implements Engine {
 
   async range(index: Key, query: RangeQuery) {
     this.#assertOpen();
+    assertLimit(query.limit);
     return { nowMs: this.#now(), rows: this.#index(index).range(query) };
   }
 
   async read(log: Key, after: number, limit: number, bytesMax = Number.POSITIVE_INFINITY) {
     this.#assertOpen();
+    assertLimit(limit);
     const entries: LogEntry[] = [];
     let bytes = 0;
     for (const entry of (this.#logs.get(log) ?? []).slice(Math.max(0, after))) {
@@ -151,6 +153,7 @@ class MemoryEngine implements Engine {
     const { partition, nowMs } = context;
     switch (write.kind) {
       case "set":
+        assert(!this.#counters.has(write.key), `${write.key} is a counter and not a record`);
         this.#records.set(write.key, { stamp: write.stamp, value: write.value });
         break;
       case "delete":
@@ -185,6 +188,7 @@ class MemoryEngine implements Engine {
         break;
       }
       case "add":
+        assert(!this.#records.has(write.counter), `${write.counter} is a record and not a counter`);
         this.#counters.set(write.counter, (this.#counters.get(write.counter) ?? 0) + write.delta);
         break;
       case "signal":

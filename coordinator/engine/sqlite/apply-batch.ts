@@ -17,6 +17,7 @@ import { createLeases, isLeasesIndex, memberOfLease } from "./leases.ts";
 import { createLogs } from "./logs.ts";
 import { createQueues } from "./queues.ts";
 import { createRecords } from "./records.ts";
+import { takeMembers } from "./take-members.ts";
 
 export type Tables = ReturnType<typeof createTables>;
 
@@ -168,23 +169,18 @@ export function addAll({ records }: Tables, { adds }: CommitContext): void {
   for (const [counter, delta] of adds) records.add(counter, delta);
 }
 
-/** Takes from the queues for each want in turn. */
+/** Leases what the claim may take, each under a fence of its own. */
 export function grantClaim(tables: Tables, context: CommitContext, claim: ClaimWant): Claim[] {
   const { partition, nowMs } = context;
-  const index = leasesIndex(partition);
-  const claims: Claim[] = [];
-  let deadlineMs: number | null = null;
-  for (const want of claim.wants) {
-    for (const { queue, member } of tables.queues.take(partition, want)) {
-      deadlineMs ??= leaseNowMs(tables, context) + claim.holdMs;
-      context.lastFence = nextFence(context.lastFence, nowMs);
-      const fence = context.lastFence;
-      const { holder } = want;
-      tables.leases.grant(index, { member, fence, holder, queue, deadlineMs });
-      claims.push({ queue, member, holder, fence });
-    }
-  }
-  return claims;
+  const taken = takeMembers(tables.queues, partition, claim.wants);
+  if (taken.length === 0) return [];
+  const deadlineMs = leaseNowMs(tables, context) + claim.holdMs;
+  return taken.map(({ queue, member, holder }) => {
+    context.lastFence = nextFence(context.lastFence, nowMs);
+    const fence = context.lastFence;
+    tables.leases.grant(leasesIndex(partition), { member, fence, holder, queue, deadlineMs });
+    return { queue, member, holder, fence };
+  });
 }
 
 function leaseNowMs({ records }: Tables, { partition, nowMs, adds }: CommitContext): number {

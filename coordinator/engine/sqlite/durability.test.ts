@@ -242,7 +242,7 @@ test("an index kept for `queues` equals a recount after a commit that failed", a
   const enqueue: Transaction = { checks: [], writes: [{ kind: "enqueue", queue: "q", member: "m", score: { at: 1 } }] };
   const broken: Transaction = { checks: [], writes: [{ kind: "add", counter: key("a"), delta: 1 }] };
   await engine.commit(partition, [setting("a", "1")]);
-  await expect(engine.commit(partition, [enqueue, broken])).rejects.toThrow("a counter and not a record");
+  await expect(engine.commit(partition, [enqueue, broken])).rejects.toThrow("a record and not a counter");
   expect((await engine.range(queuesIndex(partition), { limit: 9 })).rows).toEqual([]);
   await engine.commit(partition, [enqueue]);
   expect((await engine.range(queuesIndex(partition), { limit: 9 })).rows.map(({ member }) => member)).toEqual(["q"]);

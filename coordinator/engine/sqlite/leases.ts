@@ -50,4 +50,4 @@ export function memberOfLease(key: Key): string | null {
   return key.startsWith("lease/", start) ? key.slice(start + 6) : null;
 }
 
-export const isLeasesIndex = (key: Key): boolean => key.endsWith("}leases");
+export const isLeasesIndex = (key: Key): boolean => key === leasesIndex(partitionOfKey(key));

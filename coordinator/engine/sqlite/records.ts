@@ -24,7 +24,7 @@ export function createRecords(db: DatabaseSync) {
     set: (key: Key, stamp: string, value: string): void => void set.run(key, stamp, value),
     delete: (key: Key): void => void remove.run(key),
     add(counter: Key, delta: number): void {
-      assert(add.run(counter, delta).changes === 1, `${counter} is a counter and not a record`);
+      assert(add.run(counter, delta).changes === 1, `${counter} is a record and not a counter`);
     },
   };
 }

@@ -2,7 +2,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
-import { assertBatch } from "../assert-batch.ts";
+import { assertBatch, assertLimit } from "../assert-batch.ts";
 import type {
   ClaimWant,
   Committed,
@@ -39,7 +39,7 @@ import { toSaltError } from "./sqlite-error.ts";
  * Q3  The time and the last fence are stored by every commit that writes, so neither goes back when the process ends.
  *
  * `Unavailable` when another process has the file, when a newer Salt wrote it, or when the disk fails; `NoSpace` when
- * the disk is full. The commit that meets it has written nothing.
+ * the disk is full. A commit that meets either is applied wholly or not at all; after `NoSpace` it is not.
  */
 export function createSqliteEngine(deps: { readonly file: string; readonly clock: Clock }): Engine {
   return new SqliteEngine(openDatabase(deps.file), deps.clock);
@@ -81,12 +81,14 @@ export class SqliteEngine implements Engine {
   }
 
   async range(index: Key, query: RangeQuery): Promise<{ nowMs: number; rows: readonly IndexRow[] }> {
+    assertLimit(query.limit);
     const { leases, indexes } = this.#tables;
     const table = isLeasesIndex(index) ? leases : indexes;
     return this.#use("read an index", () => ({ nowMs: this.#now(), rows: table.range(index, query) }));
   }
 
   async read(log: Key, after: number, limit: number, bytesMax = Number.POSITIVE_INFINITY): Promise<LogEntry[]> {
+    assertLimit(limit);
     return this.#use("read a log", () => this.#tables.logs.read(log, after, limit, bytesMax));
   }
 
