@@ -36,11 +36,11 @@ function assertWrite(tag: string, write: Write): void {
       assertIn(tag, write.key);
       break;
     case "rank":
-      assertIn(tag, write.index);
+      assertIndex(tag, write.index);
       assertScore(write.score);
       break;
     case "unrank":
-      assertIn(tag, write.index);
+      assertIndex(tag, write.index);
       break;
     case "enqueue":
       assertScore(write.score);
@@ -60,6 +60,13 @@ function assertWrite(tag: string, write: Write): void {
     case "release":
     case "signal":
   }
+}
+
+function assertIndex(tag: string, index: Key): void {
+  assertIn(tag, index);
+  const name = index.slice(tag.length);
+  const kept = name === "leases" || name === "queues" || name.startsWith("queue/");
+  assert(!kept, "queues and leases are ranked by the engine only");
 }
 
 function assertScore(score: Score): void {

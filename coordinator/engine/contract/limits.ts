@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { partitionAt } from "#shared/domain/ids.ts";
-import { keyIn, type Write } from "../engine.ts";
+import { keyIn, leasesIndex, queueIndex, queuesIndex, type Write } from "../engine.ts";
 import { append, engine, key, members, partition, rank, set, stampOf, textOf, write } from "./subject.ts";
 
 export function describeLimits(): void {
@@ -21,11 +21,14 @@ export function describeLimits(): void {
     expect(await read(0, 0)).toEqual([]);
   });
 
-  test("a batch that reaches into another partition, or forward in `after`, is a broken invariant", async () => {
+  test("a batch that reaches into another partition, into what the engine keeps, or forward, is a broken invariant", async () => {
     const elsewhere = keyIn(partitionAt(1), "a");
     const commit = (...writes: Write[]) => engine.commit(partition, [{ checks: [], writes }]);
     await expect(commit({ kind: "delete", key: elsewhere })).rejects.toThrow("one partition only");
     await expect(commit(set("lease/m", "s1"))).rejects.toThrow("leases are written by");
+    for (const index of [leasesIndex(partition), queuesIndex(partition), queueIndex(partition, "q")]) {
+      await expect(commit({ kind: "unrank", index, member: "m" })).rejects.toThrow("by the engine only");
+    }
     await expect(commit(rank("m", Number.NaN))).rejects.toThrow("finite");
     await expect(
       engine.commit(partition, [

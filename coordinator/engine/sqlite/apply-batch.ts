@@ -47,10 +47,8 @@ export interface CommitContext {
   readonly adds: Map<Key, number>;
 }
 
-export const commitContext = (partition: Partition, nowMs: number, lastFence: number): CommitContext => ({
-  partition,
-  nowMs,
-  lastFence,
+export const commitContext = (of: Pick<CommitContext, "partition" | "nowMs" | "lastFence">): CommitContext => ({
+  ...of,
   topics: new Set(),
   ends: new Map(),
   filled: new Set(),

@@ -73,7 +73,7 @@ export class SqliteEngine implements Engine {
 
   async commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant): Promise<Committed> {
     assertBatch(partition, batch, claim);
-    const context = commitContext(partition, this.#now(), this.#lastFence);
+    const context = commitContext({ partition, nowMs: this.#now(), lastFence: this.#lastFence });
     const committed = this.#use("commit", () => this.#transact(context, batch, claim));
     this.#lastFence = context.lastFence;
     this.#hints.emit(context.topics);
