@@ -106,8 +106,8 @@ describe("access", () => {
   it("lists tokens newest first, page by page over the partitions", async () => {
     const stand = await createStand({ partitions: 3 });
     for (let index = 0; index < 5; index += 1) {
-      await stand.access.createToken({ name: `t${index}`, role: "viewer", by: "test" });
       stand.clock.advance(1_000);
+      await stand.access.createToken({ name: `t${index}`, role: "viewer", by: "test" });
     }
     const names: string[] = [];
     let after: { score: number; member: string } | null = null;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Readable } from "node:stream";
 import { SaltError } from "#shared/domain/errors.ts";
-import { partitionOf, type Sha256, sha256 } from "#shared/domain/ids.ts";
+import { type Sha256, sha256 } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { Role } from "#shared/protocol/api.ts";
 import type { Manifest } from "#shared/protocol/manifest.ts";
@@ -9,14 +9,7 @@ import { systemClock, systemRandom } from "#shared/system.ts";
 import { createAccess } from "../access/access.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
-import { createMover } from "../engine/mover.ts";
-import { createLogs } from "../logs/logs.ts";
-import { createRegistry } from "../registry/registry.ts";
-import { cancelRun } from "../runs/cancel-run.ts";
-import { openRunOf } from "../runs/runs.ts";
-import { signalRun } from "../runs/signal-run.ts";
-import type { Runs } from "../stages.ts";
-import { createTriggerPlanner, createTriggers } from "../triggers/triggers.ts";
+import { joinStages } from "../journey.ts";
 import { createApi } from "./create-api.ts";
 import { startServer } from "./start-server.ts";
 
@@ -25,27 +18,13 @@ export async function createStand(options: { readonly partitions?: number } = {}
   const partitions = options.partitions ?? 1;
   const clock = createShiftedClock();
   const engine = createMemoryEngine({ clock });
-  const mover = createMover({ engine, clock, random: systemRandom });
   const blobs = createMemoryBlobs();
-  const ports = { engine, mover, blobs, clock, random: systemRandom, partitions };
+  const logger = { info: () => undefined, warn: () => undefined };
+  const given = { engine, blobs, clock, random: systemRandom, partitions };
+  const journey = joinStages({ ...given, logger });
+  const { mover, registry, runs, triggers, logs } = journey;
+  const ports = { ...given, mover };
   const access = createAccess(ports);
-  const registry = createRegistry({ ...ports, triggers: createTriggerPlanner(ports) });
-  const runs: Runs = {
-    openRun: (request) => openRunOf({ ...ports, readCurrentRelease: registry.readCurrentRelease }, request),
-    cancelRun: (request) => mover.move(partitionOf(request.run), cancelRun, request),
-    retryRun: async () => null,
-    signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
-    sendEvent: async () => ({ position: 1 }),
-    journalGrew: (_, signal) => new Promise((resolve) => signal.addEventListener("abort", () => resolve())),
-    logGrew: async () => undefined,
-  };
-  const triggers = createTriggers({
-    ...ports,
-    openRun: runs.openRun,
-    readCurrentRelease: registry.readCurrentRelease,
-    checkInput: registry.checkInput,
-  });
-  const logs = createLogs(ports);
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
   const app = createApi({ ...ports, access, registry, triggers, logs, runs, version: "0.0.0", onError });

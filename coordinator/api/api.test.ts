@@ -3,6 +3,7 @@ import { sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { problemSchema, type Role, runViewSchema } from "#shared/protocol/api.ts";
 import { type Route, routes } from "#shared/protocol/routes.ts";
+import { signDelivery } from "../triggers/signature.ts";
 import { binary, binarySha256, call, createStand, manifestOf, register, type Stand } from "./api-stand.ts";
 
 let stand: Stand;
@@ -338,6 +339,59 @@ describe("registry", () => {
       code: "TooLarge",
       detail: expect.stringMatching(/manifestBytesMax/),
     });
+  });
+});
+
+describe("triggers", () => {
+  it("are listed, fired by hand and by signed deliveries, and their secrets changed, over the API", async () => {
+    const own = await createStand();
+    const cron = {
+      kind: "cron",
+      name: "daily",
+      workflow: "main",
+      cron: "0 0 * * *",
+      timezone: "UTC",
+      input: { n: 7 },
+    } as const;
+    const hook = { kind: "webhook", name: "hook", workflow: "main" } as const;
+    const { triggers } = await register(own, manifestOf({ triggers: [cron, hook] }));
+    const { body: list } = await call(own, "GET", "/v1/triggers");
+    expect(list.rows).toMatchObject([
+      { name: "daily", cron: "0 0 * * *", nextAtMs: expect.any(Number) },
+      { name: "hook", url: "/v1/triggers/shop/hook/webhook", nextAtMs: null },
+    ]);
+    const fired = await call(own, "POST", "/v1/triggers/shop/daily/fire", { headers: { "idempotency-key": "k" } });
+    const again = await call(own, "POST", "/v1/triggers/shop/daily/fire", { headers: { "idempotency-key": "k" } });
+    expect([fired.status, again.status, again.body.id]).toEqual([201, 200, fired.body.id]);
+    expect(fired.body).toMatchObject({ input: { json: '{"n":7}' }, trigger: { kind: "manual", name: "daily" } });
+    const other = await call(own, "POST", "/v1/triggers/shop/daily/fire", { json: { input: { n: 8 } } });
+    expect(other.body.input).toEqual({ json: '{"n":8}' });
+    expect((await call(own, "POST", "/v1/triggers/shop/nope/fire")).status).toBe(404);
+
+    const deliver = async (secret: string, id: string, text = '{"n":1}') => {
+      const timestamp = String(Math.floor(own.clock.nowMs() / 1_000));
+      const signature = signDelivery(secret, { id, timestamp, body: Buffer.from(text) });
+      const headers = { "webhook-id": id, "webhook-timestamp": timestamp, "webhook-signature": signature };
+      return call(own, "POST", "/v1/triggers/shop/hook/webhook", { token: null, text, headers });
+    };
+    const secret = triggers[1]?.secret ?? "";
+    expect(await deliver(secret, "m1")).toMatchObject({ status: 202, body: { created: true } });
+    expect(await deliver("whsec_AAAA", "m2")).toMatchObject({ status: 401, body: { code: "BadSignature" } });
+    expect(await deliver(secret, "m3", `"${"x".repeat(limits.requestBytesMax)}"`)).toMatchObject({ status: 413 });
+    const rotated = await call(own, "POST", "/v1/triggers/shop/hook/secrets");
+    expect([rotated.status, (await deliver(rotated.body.secret, "m4")).status]).toEqual([201, 202]);
+    expect((await call(own, "POST", "/v1/triggers/shop/daily/secrets")).status).toBe(404);
+  });
+});
+
+describe("events and agents", () => {
+  it("take an event, and answer the lists of agents", async () => {
+    const sent = await call(stand, "POST", "/v1/events", {
+      json: { project: "shop", name: "paid", id: "e1", value: { n: 1 } },
+    });
+    expect(sent).toMatchObject({ status: 202, body: { id: "e1", position: expect.any(Number) } });
+    expect((await call(stand, "GET", "/v1/agents")).body).toEqual({ rows: [], cursor: null });
+    expect((await call(stand, "GET", `/v1/agents/agt_${"0".repeat(26)}`)).status).toBe(404);
   });
 });
 

@@ -112,7 +112,7 @@ describe("startServer", () => {
       expect(status, what).toBeLessThan(500);
     }
     const pipelined = await raw(server.port, "GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n\x00garbage\r\n\r\n");
-    expect(pipelined).toMatch(/HTTP\/1\.1 400 [^]*$/);
+    expect(pipelined).toContain("HTTP/1.1 400 ");
     expect(statusOf(await raw(server.port, get("/v1/health")))).toBe(200);
   });
 

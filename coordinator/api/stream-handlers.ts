@@ -62,26 +62,26 @@ async function* followJournal(
   signal: AbortSignal,
 ): AsyncGenerator<readonly SseEvent[]> {
   let after = from;
-  let look = false;
+  let ended = false;
+  let grew: Promise<void> | null = null;
   while (!signal.aborted) {
-    // The hint is asked for before looking, so that nothing falls in between.
-    const grew = waitForJournal(deps, run, signal);
     const entries = await deps.engine.read(journalLog(run), after, pageRows, limits.journalPageBytes);
     if (entries.length > 0) {
       const rows = entries.map(journalRow);
       after = rows.at(-1)?.position ?? after;
       yield rows.map((row) => ({ id: String(row.position), event: "entry", data: row }));
       if (rows.some((row) => row.e === "ended")) return;
-      look = false;
-      continue;
+    } else if (ended) {
+      return;
+    } else if (grew === null) {
+      // The hint is asked for, then all is looked at once more, so that nothing falls in between.
+      grew = waitForJournal(deps, run, signal);
+      // Who comes after the end gets nothing more: the run's record tells.
+      ended = isTerminalRun((await readRun(deps.engine, run)).state);
+    } else {
+      await grew;
+      grew = null;
     }
-    // Somebody who comes after the end gets nothing more: the run's record tells.
-    if (!look && isTerminalRun((await readRun(deps.engine, run)).state)) {
-      look = true;
-      continue;
-    }
-    if (look) return;
-    await grew;
   }
 }
 
