@@ -59,7 +59,7 @@ const does = {
   outside: (work) => done(work.argsId, 0, { output: { path: "/etc/passwd", bytes: 10 } }),
   fifo(work) { const path = work.folder + "/fifo"; execFileSync("/usr/bin/mkfifo", [path]); done(work.argsId, 0, { output: { path, bytes: 10 } }); },
   file(work) { const path = work.folder + "/f.bin"; writeFileSync(path, "file body"); done(work.argsId, 0, { files: [{ path, sha256: input(work), bytes: 9 }] }); },
-  fetch(work) { handlers["fetched " + work.argsId] = (frame) => done(work.argsId, frame.path ? readFileSync(frame.path, "utf8") : frame.failure); send({ t: "fetch", argsId: work.argsId, sha256: input(work) }); return new Promise(() => {}); },
+  fetch(work) { return new Promise((resolve) => { handlers["fetched " + work.argsId] = (frame) => { done(work.argsId, frame.path ? readFileSync(frame.path, "utf8") : frame.failure); resolve(); }; send({ t: "fetch", argsId: work.argsId, sha256: input(work) }); }); },
   emit(work) { send({ t: "emit", argsId: work.argsId, key: "e#1", name: "thing", value: json(1) }); send({ t: "progress", argsId: work.argsId, fraction: 0.5 }); done(work.argsId, null); },
   count(work) { appendFileSync(input(work), work.task + "\\n"); done(work.argsId, null); },
   async slowCount(work) { const { file, ms } = input(work); appendFileSync(file, work.task + "\\n"); process.stdout.write("working\\n"); await sleep(ms); process.stdout.write("worked\\n"); done(work.argsId, null); },

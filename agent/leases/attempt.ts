@@ -89,7 +89,12 @@ export const nameOf = (attempt: Attempt): AttemptName => ({ task: attempt.lease.
 
 export function newAttempt(
   lease: Lease,
-  options: { argsId: string; nowMs: number; failed: (attempt: Attempt, error: unknown) => void },
+  options: {
+    argsId: string;
+    nowMs: number;
+    failed: (attempt: Attempt, error: unknown) => void;
+    logs?: LogProgress;
+  },
 ): Attempt {
   const fail = (error: unknown) => options.failed(attempt, error);
   const attempt: Attempt = {
@@ -107,7 +112,7 @@ export function newAttempt(
     stop: null,
     abort: null,
     valueFiles: [],
-    logs: newLogProgress(),
+    logs: options.logs ?? newLogProgress(),
     ends: null,
     up: new Serial(fail),
     down: new Serial(fail),

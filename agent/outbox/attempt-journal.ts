@@ -60,7 +60,9 @@ export class AttemptJournal {
   /** Opens the journal afresh, and says what it held. */
   static open(file: string, clock: Clock): { journal: AttemptJournal; remembered: Remembered } {
     const remembered = readRemembered(file);
-    return { journal: new AttemptJournal(file, clock), remembered };
+    const journal = new AttemptJournal(file, clock);
+    for (const [program, mark] of remembered.marks) journal.#marks.set(program, { ...mark });
+    return { journal, remembered };
   }
 
   given(program: string, attempt: Attempt): void {
@@ -88,6 +90,12 @@ export class AttemptJournal {
     this.#live.delete(attempt.argsId);
     this.#append(`{"j":"ended","argsId":"${attempt.argsId}"}\n`);
     if (attempt.ends !== null) this.#mark(live.program, attempt.ends);
+  }
+
+  /** Goes on with an attempt of an earlier life. */
+  adopt({ sent, ...record }: Remembered["attempts"][number]): void {
+    const given = `${JSON.stringify({ j: "given", ...record })}\n`;
+    this.#live.set(record.argsId, { given, program: record.program, sent });
   }
 
   forget(program: string): void {
@@ -118,11 +126,12 @@ export class AttemptJournal {
     const text = this.#out;
     this.#out = "";
     this.#bytes += text.length;
-    if (this.#bytes > compactAboveBytes) this.#compact();
+    if (this.#bytes > compactAboveBytes) this.compact();
     else writeSync(this.#fd, text);
   }
 
-  #compact(): void {
+  /** Leaves only what is still under way. */
+  compact(): void {
     let text = "";
     for (const [program, mark] of this.#marks) text += `${JSON.stringify({ j: "mark", program, mark })}\n`;
     for (const [argsId, { given, sent }] of this.#live) {

@@ -1,25 +1,176 @@
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { z } from "zod";
+import type { Lease } from "#shared/protocol/agent.ts";
+import { sha256Schema } from "#shared/protocol/common.ts";
 import { removeFolder } from "../data-folder.ts";
+import { type Attempt, moveAttempt, newAttempt } from "../leases/attempt.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { AgentDeps } from "../options.ts";
-import type { Remembered } from "../outbox/attempt-journal.ts";
-import type { Values } from "./program-values.ts";
+import type { AttemptJournal, Remembered } from "../outbox/attempt-journal.ts";
+import { sandboxFolders } from "../sandbox/prepare-sandbox.ts";
+import { isSameProcess, type ProcessIdentity, readExit, signalGroup } from "./launch.ts";
+import { newLogProgress } from "./log-follower.ts";
+import type { Program } from "./program.ts";
 import type { Runner } from "./runner.ts";
+import {
+  exitFile,
+  followLogs,
+  identityFile,
+  listenFor,
+  type ProcessRecord,
+  recordFile,
+  type StartDeps,
+} from "./start-program.ts";
+import { WorkFolders } from "./work-folders.ts";
 
 export interface AdoptDeps extends AgentDeps {
   readonly folder: string;
   readonly runner: Runner;
+  readonly start: StartDeps;
   readonly leases: Leases;
+  readonly journal: AttemptJournal;
   readonly remembered: Remembered;
-  readonly values: Values;
 }
 
-/** Takes up the processes that an earlier life of the agent left (C18). */
+type RememberedAttempt = Remembered["attempts"][number];
+
+/** How long living programs have to dial in again. They try at least once a second. */
+const returnMs = 5_000;
+const lookMs = 20;
+
+const recordSchema = z.object({
+  id: z.string(),
+  pool: z.object({
+    kind: z.enum(["task", "workflow"]),
+    project: z.string(),
+    release: z.string(),
+    binary: sha256Schema,
+    policy: z.enum(["warm", "fresh"]),
+  }),
+  socket: z.string(),
+  sessionHash: z.string().regex(/^[0-9a-f]{64}$/),
+});
+const identitySchema = z.object({ pid: z.int().min(2), startTime: z.string(), bootId: z.string() });
+
+/**
+ * Takes up the processes that an earlier life of the agent left (C18): those that live dial in and go on; of those that
+ * have ended meanwhile the exit file says how; of the rest it is only known that they are gone. Resolves when each has
+ * dialled in or its time is up, so that the first `hello` to the coordinator says what is really held.
+ */
 export async function adoptProcesses(deps: AdoptDeps): Promise<void> {
-  await mkdir(join(deps.folder, "values"), { recursive: true, mode: 0o700 });
-  for (const name of await readdir(join(deps.folder, "processes")))
-    await removeFolder(join(deps.folder, "processes", name));
-  for (const name of await readdir(join(deps.folder, "values")))
-    await rm(join(deps.folder, "values", name), { force: true });
+  const processes = join(deps.folder, "processes");
+  const adopted: Program[] = [];
+  for (const name of await readdir(processes)) {
+    const program = await adoptProcess(deps, join(processes, name)).catch((error) => {
+      deps.logger.error({ error, process: name }, "Cannot take up a process of an earlier life");
+      return null;
+    });
+    if (program !== null) adopted.push(program);
+  }
+  await sweepValues(deps);
+  deps.journal.compact();
+  const untilMs = deps.clock.monotonicMs() + returnMs;
+  const isAway = (program: Program) => program.state === "starting";
+  while (adopted.some(isAway) && deps.clock.monotonicMs() < untilMs) {
+    await new Promise<void>((resolve) => deps.clock.after(lookMs, resolve));
+    for (const program of adopted) deps.runner.lookAtAdopted(program);
+  }
+  for (const program of adopted) if (isAway(program)) program.kill({ culprit: program.current, failure: null });
+}
+
+async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | null> {
+  const record = await readJson(recordFile(folder), recordSchema);
+  const identity = await readJson(identityFile(folder), identitySchema);
+  if (record === null) {
+    await removeFolder(folder);
+    return null;
+  }
+  const program = deps.runner.join(deps.runner.poolFor(record.pool), record.id);
+  program.adopted = true;
+  program.saidHello = true;
+  const attempts = deps.remembered.attempts.filter((attempt) => attempt.program === record.id);
+  const isAlive = await attachParts(deps, program, { record, identity, folder, attempts });
+  for (const remembered of attempts) adoptAttempt(deps, program, record, remembered);
+  if (isAlive()) return program;
+  deps.runner.ended(program, readExit(exitFile(folder)));
+  return null;
+}
+
+async function attachParts(
+  deps: AdoptDeps,
+  program: Program,
+  found: {
+    record: ProcessRecord;
+    identity: ProcessIdentity | null;
+    folder: string;
+    attempts: readonly RememberedAttempt[];
+  },
+): Promise<() => boolean> {
+  const { record, identity, folder } = found;
+  const events = deps.runner.eventsOf(program);
+  const isAlive = () => identity !== null && isSameProcess(identity);
+  const socket = await listenFor(deps.start, program, record, events);
+  const mark = deps.remembered.marks.get(record.id);
+  const { logFolder } = sandboxFolders(folder);
+  await mkdir(logFolder, { recursive: true, mode: 0o700 });
+  const logs = followLogs(deps.start, logFolder, events, mark);
+  program.attach({
+    socket,
+    logs,
+    folders: WorkFolders.adopt(
+      join(folder, "work"),
+      found.attempts.map((attempt) => attempt.folder),
+    ),
+    signal(signal) {
+      if (identity !== null && isAlive()) signalGroup(identity.pid, signal);
+    },
+    stderrTail: (bytes) => logs.tail("stderr", bytes),
+    hasEnded: () => (isAlive() ? null : { exit: readExit(exitFile(folder)) }),
+    async remove() {
+      socket.close();
+      logs.close();
+      await removeFolder(folder);
+    },
+  });
+  return isAlive;
+}
+
+/** The attempt as far as it is needed to go on: its input is in the program's hands. */
+function adoptAttempt(deps: AdoptDeps, program: Program, record: ProcessRecord, remembered: RememberedAttempt): void {
+  const { kind, project, release, binary, policy } = record.pool;
+  const { task, fence, name, attempt: nth, attemptTimeoutMs, argsId } = remembered;
+  const lease: Lease = {
+    ...{ task, fence, kind, project, release, binary, binaryBytes: 0, name, attempt: nth, attemptTimeoutMs },
+    input: { json: "null" },
+    process: policy,
+  };
+  const nowMs = deps.clock.monotonicMs();
+  const failed = (attempt: Attempt, error: unknown) => deps.runner.failed(attempt, error);
+  const attempt = newAttempt(lease, { argsId, nowMs, failed, logs: newLogProgress(remembered.sent) });
+  moveAttempt(attempt, "waiting");
+  deps.journal.adopt(remembered);
+  deps.leases.adopt(attempt);
+  deps.runner.adopted(attempt);
+  program.adopt(attempt, remembered.folder);
+}
+
+/** Removes the values of attempts that nobody goes on with. */
+async function sweepValues(deps: AdoptDeps): Promise<void> {
+  const folder = join(deps.folder, "values");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const live = new Set(deps.remembered.attempts.map((attempt) => attempt.argsId));
+  for (const name of await readdir(folder)) {
+    if (!live.has(name.slice(0, name.lastIndexOf(".")))) await rm(join(folder, name), { force: true });
+  }
+}
+
+async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {
+  if (!existsSync(file)) return null;
+  try {
+    return schema.safeParse(JSON.parse(await readFile(file, "utf8"))).data ?? null;
+  } catch {
+    return null;
+  }
 }

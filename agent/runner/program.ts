@@ -41,6 +41,8 @@ export interface ProgramParts {
   readonly folders: WorkFolders;
   /** Sends a signal to the whole group. */
   signal(signal: NodeJS.Signals): void;
+  /** Of a process that is not this agent's child: how it ended, once it has. */
+  hasEnded?(): { exit: ProgramExit | null } | null;
   /** The last lines of the last so many bytes of stderr. */
   stderrTail(bytes: number): string;
   /** Closes files and removes the process's folder. */
@@ -67,6 +69,10 @@ export class Program implements Host {
   state: ProgramState = "starting";
   verdict: Verdict | null = null;
   saidHello = false;
+  /** Resolves when its start has come to an end, one way or another. */
+  started: Promise<void> = Promise.resolve();
+  /** Left by an earlier life of the agent. */
+  adopted = false;
   exit: ProgramExit | null = null;
   idleSinceMs: number;
   readonly startedAtMs: number;
@@ -83,7 +89,7 @@ export class Program implements Host {
   #tasks = 0;
   #emptying = 0;
   #quitting = false;
-  #removing = false;
+  #removal: Promise<void> | null = null;
 
   constructor(deps: AgentDeps, identity: { id: string; kind: "task" | "workflow" }, owner: ProgramOwner) {
     this.#deps = deps;
@@ -314,9 +320,15 @@ export class Program implements Host {
 
   /** Removes what an ended process leaves, once nobody reads it any more. */
   removeWhenDone(): void {
-    if (this.#unfinished.size > 0 || this.#parts === null || this.#removing) return;
-    this.#removing = true;
-    this.#parts.remove().catch((error) => this.#deps.logger.error({ error }, "Cannot remove a process's folder"));
+    if (this.#unfinished.size === 0) void this.remove();
+  }
+
+  /** Closes its files and removes its folder. */
+  remove(): Promise<void> {
+    this.#removal ??= (this.#parts?.remove() ?? Promise.resolve()).catch((error) => {
+      this.#deps.logger.error({ error, process: this.id }, "Cannot remove a process's folder");
+    });
+    return this.#removal;
   }
 
   /** Keeps the folder of an ended process until `finished`. */

@@ -11,15 +11,7 @@ import type { AttemptJournal } from "../outbox/attempt-journal.ts";
 import type { ProgramExit } from "./launch.ts";
 import type { ReadChunk } from "./log-follower.ts";
 import { Pool, type PoolIdentity, poolIdentityOf, poolKeyOf } from "./pool.ts";
-import {
-  type Answer,
-  type Hello,
-  Program,
-  type ProgramOwner,
-  readHello,
-  type Saying,
-  type Verdict,
-} from "./program.ts";
+import { type Answer, type Hello, Program, type ProgramOwner, readHello, type Saying } from "./program.ts";
 import type { Values } from "./program-values.ts";
 import { bringAll, relayAnswer, relaySaying } from "./relay.ts";
 import { type ProcessEvents, type StartDeps, startProgram } from "./start-program.ts";
@@ -239,10 +231,10 @@ export class Runner implements ProgramOwner {
     const binaryPath = this.#deps.cache.ready(pool.identity.binary);
     if (binaryPath === null) return;
     const program = this.join(pool, this.#deps.newProcessId());
-    startProgram(this.#deps, program, { pool: pool.identity, binaryPath }, this.eventsOf(program)).catch((error) => {
+    const options = { pool: pool.identity, binaryPath };
+    program.started = startProgram(this.#deps, program, options, this.eventsOf(program)).catch((error) => {
       this.#deps.logger.error({ error }, "Cannot start a process");
-      const failure = failureFrom(error, "ProgramExited");
-      program.verdict ??= { culprit: null, failure };
+      program.verdict ??= { culprit: null, failure: failureFrom(error, "ProgramExited") };
       this.ended(program, null);
     });
   }
@@ -490,10 +482,11 @@ export class Runner implements ProgramOwner {
     for (const attempt of left) {
       attempt.host = null;
       if (attempt.phase === "reporting") this.#desk.hostGone(attempt);
-      else if (attempt.phase === "given" || !isBlamed(program.verdict, attempt)) innocent.push(attempt);
+      else if (attempt.phase === "given" || isInnocent(program, attempt)) innocent.push(attempt);
       else this.#perished(program, attempt, exit);
     }
     if (!this.#closed) this.handback(innocent);
+    this.#deps.journal.forget(program.id);
     program.removeWhenDone();
     this.pump();
   }
@@ -539,6 +532,7 @@ export class Runner implements ProgramOwner {
   sweep(nowMs: number): void {
     let idle = 0;
     for (const program of [...this.#programs.keys()]) {
+      if (program.adopted) this.lookAtAdopted(program);
       if (!program.saidHello && program.verdict === null && nowMs - program.startedAtMs > helloMs) {
         const message = `The program did not say hello within ${helloMs} ms of its start.`;
         program.kill({ culprit: null, failure: failureOf("ProgramSilent", message, { retryable: true }) });
@@ -565,21 +559,34 @@ export class Runner implements ProgramOwner {
     program.kill({ culprit: attempt, failure: failureOf("TimedOut", message, { retryable: true }) });
   }
 
-  /** Kills everything. */
-  close(): void {
+  /** Nobody tells when a process ends that is not this agent's child. */
+  lookAtAdopted(program: Program): void {
+    const end = program.parts?.hasEnded?.() ?? null;
+    if (end !== null) this.ended(program, end.exit);
+  }
+
+  /** Counts an attempt of an earlier life. */
+  adopted(attempt: Attempt): void {
+    if (attempt.lease.kind === "workflow") this.#workflows += 1;
+  }
+
+  /** Kills everything, and resolves when nothing is left of it. */
+  async close(): Promise<void> {
     this.#closed = true;
-    for (const program of [...this.#programs.keys()]) {
+    const programs = [...this.#programs.keys()];
+    for (const program of programs) {
       program.kill({ culprit: null, failure: null });
       this.ended(program, null);
     }
+    await Promise.all(programs.map((program) => program.started.then(() => program.remove())));
   }
 }
 
 const unknownExit: ProgramExit = { code: null, signal: null };
 
-/** Without a verdict a process ended by itself, and all that ran in it share the blame. */
-const isBlamed = (verdict: Verdict | null, attempt: Attempt): boolean =>
-  verdict === null || verdict.culprit === attempt || attempt.stop !== null;
+/** Of the workflows in a process that was ended for another's sake. Without a verdict it ended by itself, for any of them. */
+const isInnocent = ({ kind, verdict }: Program, attempt: Attempt): boolean =>
+  kind === "workflow" && verdict !== null && verdict.culprit !== attempt && attempt.stop === null;
 
 function cancelled(attempt: Attempt, how: string): Result {
   const reason = attempt.stop?.reason ?? "cancelled";
@@ -591,6 +598,10 @@ function resultOf(program: Program, attempt: Attempt, exit: ProgramExit | null):
   const failure = program.verdict?.failure ?? null;
   if (failure !== null && program.verdict?.culprit === attempt) return { kind: "fail", failure };
   if (attempt.stop !== null) return cancelled(attempt, `The program ${describeExit(exit ?? unknownExit)}.`);
+  if (exit === null && program.adopted) {
+    const message = "The agent was away when the program ended, and nothing says how it did.";
+    return { kind: "lost", failure: failureOf("AgentLost", message, { retryable: true }) };
+  }
   return {
     kind: "fail",
     failure: programExited(exit ?? unknownExit, program.stderrTail(attempt), "without answering"),

@@ -84,7 +84,7 @@ export async function startProgram(
   program.attach({
     socket,
     logs,
-    folders: new WorkFolders(join(folder, "work")),
+    folders: WorkFolders.create(join(folder, "work")),
     signal: (signal) => pid !== null && signalGroup(pid, signal),
     stderrTail: (bytes) => logs.tail("stderr", bytes),
     async remove() {

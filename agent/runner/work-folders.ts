@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, utimesSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, utimesSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeFolder } from "../data-folder.ts";
@@ -15,9 +15,24 @@ export class WorkFolders {
   readonly #root: string;
   readonly #states: ("free" | "given" | "emptying")[] = [];
 
-  constructor(root: string) {
+  private constructor(root: string) {
     this.#root = root;
-    this.#prepare(0);
+  }
+
+  static create(root: string): WorkFolders {
+    const made = new WorkFolders(root);
+    made.#prepare(0);
+    return made;
+  }
+
+  /** Takes up the folders of a process that is at work already: those of its attempts stay theirs. */
+  static adopt(root: string, given: readonly string[]): WorkFolders {
+    const made = new WorkFolders(root);
+    for (let index = 0; existsSync(made.#path(index)) || index === 0; index += 1) {
+      made.#states[index] = "given";
+      if (!given.includes(made.#path(index))) made.take(made.#path(index))?.catch(() => {});
+    }
+    return made;
   }
 
   /** The folder that works which run side by side share. */
