@@ -110,7 +110,7 @@ const readers: Readonly<Record<string, Reader>> = {
     (v) => new Duration(Number(v.replace(durationPattern, "$1$2")) * 1000),
   ),
   map: readMap,
-  set: (v, place) => new Set(list(v, place).map((member, index) => fromWire(member, inside(place, `{${index}}`)))),
+  set: (v, place) => new Set(list(v, place).map((member, index) => fromWire(member, inside(place, `<${index}>`)))),
   ref: readRef,
   file: readFile,
   error: readError,
@@ -124,8 +124,8 @@ function list(v: unknown, place: Place): unknown[] {
 function readMap(v: unknown, place: Place): unknown {
   const map = new Map<unknown, unknown>();
   for (const [index, pair] of list(v, place).entries()) {
-    if (!Array.isArray(pair) || pair.length !== 2) throw bad(inside(place, `{${index}}`), "it is not a pair");
-    map.set(fromWire(pair[0], inside(place, `{key ${index}}`)), fromWire(pair[1], inside(place, `{${index}}`)));
+    if (!Array.isArray(pair) || pair.length !== 2) throw bad(inside(place, `<${index}>`), "it is not a pair");
+    map.set(fromWire(pair[0], inside(place, `<key ${index}>`)), fromWire(pair[1], inside(place, `<${index}>`)));
   }
   return map;
 }

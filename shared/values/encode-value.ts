@@ -140,15 +140,15 @@ function containerToWire(value: object, path: Path, walk: Walk): unknown {
   }
   if (value instanceof Map) {
     const pairs = Array.from(value, ([key, member], index) => [
-      toWire(key, { parent: path, step: `{key ${index}}` }, walk),
-      toWire(member, { parent: path, step: `{${index}}` }, walk),
+      toWire(key, { parent: path, step: `<key ${index}>` }, walk),
+      toWire(member, { parent: path, step: `<${index}>` }, walk),
     ]);
     return tagged("map", pairs);
   }
   if (value instanceof Set) {
     return tagged(
       "set",
-      Array.from(value, (member, index) => toWire(member, { parent: path, step: `{${index}}` }, walk)),
+      Array.from(value, (member, index) => toWire(member, { parent: path, step: `<${index}>` }, walk)),
     );
   }
   if (value instanceof Error) return tagged("error", errorToWire(value, path, walk));

@@ -1,6 +1,6 @@
 import { SaltError } from "../domain/errors.ts";
 
-/** A place within a value: object keys, array positions, and `{n}` for the n-th pair of a map or member of a set. */
+/** A place within a value: object keys, array positions, and `<n>` for the n-th pair of a map or member of a set. */
 export type Path = { readonly parent: Path; readonly step: string | number } | null;
 
 const plainKey = /^[A-Za-z_$][A-Za-z0-9_$]*$/;
@@ -10,7 +10,7 @@ export function pathText(path: Path): string {
   if (path === null) return "$";
   const { step } = path;
   if (typeof step === "number") return `${pathText(path.parent)}[${step}]`;
-  if (step.startsWith("{")) return `${pathText(path.parent)}${step}`;
+  if (step.startsWith("<")) return `${pathText(path.parent)}${step}`;
   return `${pathText(path.parent)}${plainKey.test(step) ? `.${step}` : `[${JSON.stringify(step)}]`}`;
 }
 

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { currentWorkflow } from "../ambient.ts";
-import type { CallParameters, Ref } from "./argument.ts";
+import type { Argument, CallParameters, Ref } from "./argument.ts";
 import { registerWorkflow, type WorkflowDefinition } from "./registry.ts";
 
 type Options = WorkflowDefinition["options"];
@@ -55,4 +55,4 @@ export function workflow(
 
 type Answer<T> = T | PromiseLike<T> | PromiseLike<WithRefs<T>> | WithRefs<T>;
 /** What a workflow may return for T: any part may be a ref, which is awaited. */
-type WithRefs<T> = import("./argument.ts").Argument<T>;
+type WithRefs<T> = Argument<T>;

@@ -73,6 +73,8 @@ export class ValidationError extends Error {
     super(message);
     this.details = details;
     this.retryable = retryable;
+    // The complaints say where; the stack would only show the SDK.
+    delete this.stack;
   }
 }
 
@@ -84,6 +86,7 @@ export class InvalidInput extends Error {
   constructor(message: string, details: unknown) {
     super(message);
     this.details = details;
+    delete this.stack;
   }
 }
 

@@ -28,11 +28,18 @@ export function failureOf(thrown: unknown, options: { retryable?: boolean; cause
     type: cut(typeOf(thrown), 200),
     message: cut(String(thrown.message), limits.messageCharsMax),
     retryable: options.retryable ?? retryable !== false,
-    ...(typeof thrown.stack === "string" ? { stack: cut(thrown.stack, limits.stackCharsMax) } : {}),
+    ...(typeof thrown.stack === "string" ? { stack: cut(withoutRuntime(thrown.stack), limits.stackCharsMax) } : {}),
     ...(cause === undefined || causes === 0 ? {} : { cause: failureOf(cause, { causes: causes - 1 }) }),
     ...(plainDetails === undefined ? {} : { details: plainDetails }),
   };
 }
+
+/** The stack without the frames of Node itself. */
+const withoutRuntime = (stack: string): string =>
+  stack
+    .split("\n")
+    .filter((line) => !/^\s+at .*\(?node:/.test(line))
+    .join("\n");
 
 /** `name` where a class sets one, else the name of the class. */
 function typeOf(error: Error): string {

@@ -10,6 +10,8 @@ export interface Mailboxes {
   arrive(name: string, value: ProgramValue): WorkflowCall | null;
   /** Gives a new wait the first arrival that nobody took, if any. */
   wait(name: string, call: WorkflowCall): void;
+  /** Arrivals that nobody took. */
+  unread(): { readonly name: string; readonly value: ProgramValue }[];
 }
 
 export function createMailboxes(): Mailboxes {
@@ -40,5 +42,6 @@ export function createMailboxes(): Mailboxes {
       if (value === undefined) box.waiting.push(call);
       else take(call, value);
     },
+    unread: () => [...boxes].flatMap(([name, { arrived }]) => arrived.map((value) => ({ name, value }))),
   };
 }

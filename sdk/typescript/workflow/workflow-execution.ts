@@ -117,6 +117,11 @@ export class WorkflowExecution {
     else this.#wake();
   }
 
+  /** Signals that arrived and that no wait took. */
+  unread(): { readonly name: string; readonly value: ProgramValue }[] {
+    return this.#mailboxes.unread();
+  }
+
   /** Forgets the work: it is parked, or has gone elsewhere. */
   close(): void {
     this.#phase = "ended";
