@@ -11,7 +11,7 @@ const nodeMajorMin = 24;
 if (Number(process.versions.node.split(".")[0]) >= nodeMajorMin) {
   module.enableCompileCache?.();
   const { runCli } = await import("./main.ts");
-  await runCli(process.argv.slice(2));
+  process.exitCode = await runCli(process.argv.slice(2));
 } else {
   runWith(findPinnedNode());
 }

@@ -27,6 +27,8 @@ export interface Cli {
 }
 
 export function systemCli(): Cli {
+  // Whoever reads our output may have seen enough: `salt runs list | head -1`.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   return {
     env: process.env,
     cwd: process.cwd(),

@@ -61,7 +61,11 @@ async function openRoute<Name extends RouteName>(
 ): Promise<IncomingMessage> {
   const { method, role } = routes[name];
   const url = urlOf(settings.url.value, name, request);
-  if (role !== null && settings.token === null) throw noToken(settings);
+  if (role !== null && settings.token === null) {
+    // Whether there is a coordinator at all matters more than the missing token.
+    (await send(settings, new URL(`${settings.url.value}/v1/health`), "GET", {})).resume();
+    throw noToken(settings);
+  }
   const answer = await send(settings, url, method.toUpperCase(), request);
   const status = answer.statusCode ?? 0;
   if (status >= 200 && status < 300) return answer;

@@ -27,7 +27,7 @@ export class SaltCommand extends Command {
     return this;
   }
 
-  get help_(): {
+  get helpParts(): {
     examples: readonly (readonly [string, string])[];
     environment: readonly (readonly [string, string])[];
   } {
@@ -76,7 +76,7 @@ export async function clientOf(cli: Cli, options: CommandOptions): Promise<Clien
 class SaltHelp extends Help {
   override formatHelp(command: Command, helper: Help): string {
     const { examples, environment } =
-      command instanceof SaltCommand ? command.help_ : { examples: [], environment: [] };
+      command instanceof SaltCommand ? command.helpParts : { examples: [], environment: [] };
     const sections = [
       helper.commandDescription(command),
       `Usage: ${helper.commandUsage(command)}`,

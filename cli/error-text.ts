@@ -7,9 +7,12 @@ import { exitCodeOf, exitCodes } from "./exit-codes.ts";
 
 /** The one place where an error becomes text: writes it to stderr and says the exit code. */
 export function tellError(cli: Cli, error: unknown): number {
-  // commander has told its usage errors, and help, itself.
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
-  const told = error instanceof SaltError ? error : unexpected(error);
+  // Help that was asked for, or that stands in for a missing subcommand, is written already.
+  if (error instanceof CommanderError && /help|version/.test(error.code)) {
+    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  }
+  const told =
+    error instanceof SaltError ? error : error instanceof CommanderError ? usageError(error) : unexpected(error);
   cli.stderr.write(cli.json ? `${JSON.stringify(errorObject(told))}\n` : errorText(told));
   if (cli.env.SALT_DEBUG === "1") cli.stderr.write(`${stackOf(error)}\n`);
   return exitCodeOf(told.code);
@@ -32,6 +35,14 @@ function errorObject(error: SaltError): object {
       ...(Object.keys(details).length === 0 ? {} : { details }),
     },
   };
+}
+
+/** commander's `error: unknown option '--jsn'\n(Did you mean --json?)` as one of ours. */
+function usageError(error: CommanderError): SaltError {
+  const [what = "", hint] = error.message.split("\n");
+  const text = what.replace(/^error: (.)/, (_, first: string) => first.toUpperCase()).replace(/\.?$/, ".");
+  const meant = hint === undefined ? "" : ` ${hint.replace(/^\(|\)$/g, "")}`;
+  return new SaltError("BadRequest", text + meant, { next: "see the command's --help" });
 }
 
 function unexpected(error: unknown): SaltError {

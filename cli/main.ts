@@ -4,15 +4,15 @@ import type { CommandEntry } from "./command-table.ts";
 /** Flags of the whole program that take a value, and so may stand before the command with it. */
 const leadingFlags = new Set(["--url", "--token", "--context"]);
 
-/** Executes one command line and leaves its exit code with the process. */
-export async function runCli(argv: readonly string[], cli: Cli = systemCli()): Promise<void> {
+/** Executes one command line. Returns the exit code; throws nothing. */
+export async function runCli(argv: readonly string[], cli: Cli = systemCli()): Promise<number> {
   try {
     await dispatch(cli, argv);
   } catch (error) {
     const { tellError } = await import("./error-text.ts");
     cli.exitCode = tellError(cli, error);
   }
-  if (cli.exitCode !== 0) process.exitCode = cli.exitCode;
+  return cli.exitCode;
 }
 
 async function dispatch(cli: Cli, argv: readonly string[]): Promise<void> {
@@ -65,12 +65,21 @@ async function runCommand(cli: Cli, entry: CommandEntry, argv: readonly string[]
     .configureOutput({
       writeOut: (text) => cli.stdout.write(text),
       writeErr: (text) => cli.stderr.write(text),
-      outputError: (text, write) => write(text.replace(/^error: (.)/, (_, first: string) => first.toUpperCase())),
+      // Told with all other errors, in one place.
+      outputError: () => undefined,
     })
     .showSuggestionAfterError(true)
     .helpOption("-h, --help", "this help");
   addCommand(root, cli, commandTable);
-  await root.parseAsync(argv as string[], { from: "user" });
+  cli.json = argv.some((word) => word === "--json" || word.startsWith("--json="));
+  await root.parseAsync(settleJson(argv), { from: "user" });
+}
+
+/** `--json` before an id takes no fields: `runs get --json run_01` means the run. */
+function settleJson(argv: readonly string[]): string[] {
+  const at = argv.indexOf("--json");
+  const isId = at >= 0 && /^[a-z]{3}_/.test(argv[at + 1] ?? "");
+  return isId ? [...argv.slice(0, at), ...argv.slice(at + 1), "--json"] : [...argv];
 }
 
 async function tellHelp(cli: Cli, topics: readonly string[]): Promise<void> {

@@ -17,6 +17,8 @@ import { checkTypes } from "./typescript/check-types.ts";
 import { findBase } from "./typescript/find-base.ts";
 import { readMade, writeMade } from "./typescript/made-before.ts";
 import { makeExecutable } from "./typescript/make-executable.ts";
+import { canScript, makeScript } from "./typescript/make-script.ts";
+import { signExecutable } from "./typescript/sign-executable.ts";
 
 export interface BuildDeps {
   readonly env: NodeJS.ProcessEnv;
@@ -35,6 +37,17 @@ export interface BuiltBinary {
   readonly reused: boolean;
 }
 
+export interface BuildRequest {
+  readonly folder: string;
+  /** Default: those of salt.yaml, else this machine's. */
+  readonly platforms?: readonly Platform[];
+  /**
+   * `executable` (default), in `dist/`: what ships. `script`, in `.salt/dev/`: for this machine alone, where it is read by
+   * the Node of this installation; small, and made at once.
+   */
+  readonly form?: "executable" | "script";
+}
+
 export interface Built {
   readonly project: Project;
   readonly manifest: Manifest;
@@ -47,31 +60,35 @@ export interface Built {
  * Builds the project in a folder: types checked, one executable per platform in `dist/<platform>/`, the manifest in
  * `dist/manifest.json`. `InvalidProject` and `BuildFailed` say file, line and column.
  */
-export async function buildProject(
-  deps: BuildDeps,
-  request: { readonly folder: string; readonly platforms?: readonly Platform[] },
-): Promise<Built> {
+export async function buildProject(deps: BuildDeps, request: BuildRequest): Promise<Built> {
   const startMs = deps.nowMs();
   const project = await readProject(request.folder);
   await linkSdk(project.folder);
   deps.say("Checking types and bundling");
   const bundle = await checkAndBundle(project);
   const binaries: BuiltBinary[] = [];
-  for (const platform of request.platforms ?? project.platforms ?? [hostPlatform()]) {
-    binaries.push(await buildBinary(deps, project, platform, bundle));
+  const scripted = request.form === "script" && canScript(process.execPath);
+  const out = path.join(project.folder, scripted ? path.join(".salt", "dev") : "dist");
+  if (scripted) {
+    const platform = hostPlatform();
+    const file = path.join(out, programName(platform));
+    binaries.push({ platform, file, reused: false, ...(await makeScript(bundle, file, process.execPath)) });
+  } else {
+    for (const platform of request.platforms ?? project.platforms ?? [hostPlatform()]) {
+      binaries.push(await buildBinary(deps, project, platform, bundle));
+    }
   }
   const description = await describeBuilt(project, binaries, bundle);
   checkTriggers(project, description);
   const manifest = makeManifest(project, description, binaries);
-  const manifestFile = path.join(project.folder, "dist", "manifest.json");
+  const manifestFile = path.join(out, "manifest.json");
   await writeWhole(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
   return { project, manifest, manifestFile, binaries, tookMs: deps.nowMs() - startMs };
 }
 
-/** Both at once; a type error is told first, for it is most often why bundling failed too. */
+/** Both at once. A missing import is a type error as well, but the bundler says better what to do about it. */
 async function checkAndBundle(project: Project): Promise<string> {
   const [types, bundle] = await Promise.allSettled([checkTypes(project), bundleProject(project)]);
-  // A missing import is a type error as well, but the bundler says better what to do about it.
   if (bundle.status === "rejected") throw bundle.reason;
   if (types.status === "rejected") throw types.reason;
   return bundle.value;
@@ -90,7 +107,13 @@ async function buildBinary(
   const before = await readMade(project.folder, platform, inputs, file);
   if (before !== null) return { platform, file, ...before, reused: true };
   deps.say(`Making the executable for ${platform}`);
-  const made = await makeExecutable({ bundle, base, output: file, cacheFolder: cache });
+  const made = await makeExecutable({
+    bundle,
+    base,
+    output: file,
+    cacheFolder: cache,
+    finish: (partial) => signExecutable(deps, platform, partial),
+  });
   if (made.bytes > limits.fileBytesMax) {
     throw new SaltError(
       "TooLarge",

@@ -19,7 +19,7 @@ export function addConfig(root: SaltCommand, cli: Cli): void {
     .examples(["salt config view --show-origin", "why does it talk to that coordinator?"])
     .run(cli, async (_, options) => {
       const { url, token } = await settingsOf(cli, options);
-      const masked = token === null ? "none" : `${token.value.slice(0, 6)}…`;
+      const masked = token === null ? "none" : token.value.length > 20 ? `${token.value.slice(0, 8)}…` : "…";
       const rows = [
         { name: "url", value: url.value, origin: url.origin },
         { name: "token", value: masked, origin: token?.origin ?? "nowhere" },

@@ -1,4 +1,4 @@
-import { type LogRow, logRowSchema } from "#shared/protocol/api.ts";
+import type { LogRow } from "#shared/protocol/api.ts";
 import { cleanText } from "../clean-text.ts";
 import { type Cli, note } from "../cli.ts";
 import type { Client } from "../client.ts";
@@ -10,7 +10,7 @@ import { parseLimit } from "../list-rows.ts";
 import { coloursFor } from "../output.ts";
 import { timeText } from "../time-text.ts";
 import { usageProblem } from "../usage.ts";
-import { type LogLine, LogLines } from "../watch/log-lines.ts";
+import { type LogLine, LogLines, logRowsSchema } from "../watch/log-lines.ts";
 
 export function addLogs(root: SaltCommand, cli: Cli): void {
   root
@@ -76,7 +76,7 @@ async function follow(
   const request = { params: { run: from.run }, query: { after: from.after, ...from.task } as never };
   const options = { signal: stop.signal, after: from.after, onLink };
   for await (const { value } of followStream(client, "followLogs", request, options)) {
-    printer.take(logRowSchema.parse(value));
+    for (const row of logRowsSchema.parse(value)) printer.take(row);
   }
   printer.flush();
   forget();

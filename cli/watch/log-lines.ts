@@ -1,4 +1,8 @@
-import type { LogRow } from "#shared/protocol/api.ts";
+import { z } from "zod";
+import { type LogRow, logRowSchema } from "#shared/protocol/api.ts";
+
+/** One event of a log stream: the chunks that were stored together. */
+export const logRowsSchema = z.array(logRowSchema);
 
 export interface LogLine {
   readonly key: string;

@@ -6,7 +6,7 @@
  * W2  A run that restarts goes on as another run, which is then followed in its place.
  */
 import type { RunId } from "#shared/domain/ids.ts";
-import { journalRowSchema, logRowSchema, type RunView } from "#shared/protocol/api.ts";
+import { journalRowSchema, type RunView } from "#shared/protocol/api.ts";
 import { cleanText } from "../clean-text.ts";
 import { type Cli, note } from "../cli.ts";
 import type { Client } from "../client.ts";
@@ -15,7 +15,7 @@ import { coloursFor } from "../output.ts";
 import { timeText } from "../time-text.ts";
 import { journalLine } from "./journal-line.ts";
 import { LiveScreen } from "./live-screen.ts";
-import { type LogLine, LogLines } from "./log-lines.ts";
+import { type LogLine, LogLines, logRowsSchema } from "./log-lines.ts";
 import { foldJournal, type RunProgress, startProgress } from "./run-progress.ts";
 import { taskTable } from "./task-table.ts";
 
@@ -120,7 +120,7 @@ class Watching {
     const lines = new LogLines();
     const request = { params: { run: this.#run } };
     for await (const { value } of followStream(this.#client, "followLogs", request, { signal })) {
-      for (const line of lines.take(logRowSchema.parse(value))) this.#logLine(screen, line);
+      for (const line of logRowsSchema.parse(value).flatMap((row) => lines.take(row))) this.#logLine(screen, line);
     }
     for (const line of lines.flush()) this.#logLine(screen, line);
   }

@@ -9,8 +9,9 @@ import { type Project, projectFileName } from "../read-project.ts";
 import { resolvePlugin } from "./resolve-plugin.ts";
 import { trimSourceMap } from "./trim-source-map.ts";
 
-/** CommonJS packages expect these names; modules have none of them. */
+/** The first line may be replaced by another. CommonJS packages expect the names; modules have none of them. */
 const banner = [
+  "// Made by salt build.",
   'import { createRequire as saltCreateRequire } from "node:module";',
   'import { fileURLToPath as saltFileUrlToPath } from "node:url";',
   "globalThis.require ??= saltCreateRequire(import.meta.url);",

@@ -3,7 +3,7 @@
  * makes for two programs of equal length differs in the program's bytes alone. So it is asked once for a template, and a
  * program is written into a copy of that.
  *
- * M1  The result is, byte for byte, what `node --build-sea` makes of the padded program.
+ * M1  The result is, byte for byte, what `node --build-sea` makes of the padded program, up to `finish`.
  * M2  A template is named by the digest of its base and its length; it appears in the cache whole or not at all.
  */
 import { createHash, randomBytes } from "node:crypto";
@@ -17,7 +17,7 @@ import { type Base, findPinnedNode } from "./find-base.ts";
 
 /** Programs are padded to a multiple of this, so that a changed program fits the template of the one before. */
 const paddingBytes = 1024 * 1024;
-const templatesMax = 6;
+const templatesMax = 4;
 const seaTimeoutMs = 5 * 60_000;
 
 export interface ExecutableRequest {
@@ -25,6 +25,8 @@ export interface ExecutableRequest {
   readonly base: Base;
   readonly output: string;
   readonly cacheFolder: string;
+  /** Done to the file before its digest is taken. */
+  readonly finish?: (file: string) => Promise<void>;
 }
 
 /** Writes the executable and returns its digest. The same bundle and base give the same bytes. */
@@ -42,6 +44,7 @@ export async function makeExecutable(request: ExecutableRequest): Promise<{ sha2
   } finally {
     await handle.close();
   }
+  await request.finish?.(partial);
   await rename(partial, request.output);
   return { sha256: await digestFile(request.output), bytes: (await stat(request.output)).size };
 }

@@ -1,0 +1,107 @@
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { readText } from "../client.ts";
+
+export interface FakeRequest {
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: unknown;
+}
+
+/** Answers a request: what it returns is sent as JSON, unless it has written the answer itself. */
+export type Handler = (request: FakeRequest, answer: ServerResponse) => unknown;
+
+export interface FakeApi {
+  readonly url: string;
+  /** `METHOD path` of every request, in order. */
+  readonly requests: string[];
+  close(): Promise<void>;
+}
+
+/** A coordinator's API on a real socket, with the handlers of a test: keys are `GET /v1/runs`, `*` in a path fits one part. */
+export async function startFakeApi(handlers: Readonly<Record<string, Handler>>): Promise<FakeApi> {
+  const requests: string[] = [];
+  const server = http.createServer((request, answer) => {
+    void (async () => {
+      const url = new URL(request.url ?? "/", "http://fake");
+      const named = `${request.method} ${url.pathname}`;
+      requests.push(named);
+      const text = await readText(request);
+      const handler = Object.entries(handlers).find(([pattern]) => fits(pattern, named))?.[1];
+      if (!handler) return sendProblem(answer, 404, "NotFound", `nothing is at ${named}`);
+      const value = await handler(
+        { path: url.pathname, query: url.searchParams, headers: request.headers, body: parse(text) },
+        answer,
+      );
+      if (!answer.headersSent)
+        answer.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(value ?? {}));
+    })();
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    requests,
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+const fits = (pattern: string, named: string): boolean => {
+  const [a, b] = [pattern.split("/"), named.split("/")];
+  return a.length === b.length && a.every((part, index) => part === "*" || part === b[index]);
+};
+
+export function sendProblem(answer: ServerResponse, status: number, code: string, detail: string): void {
+  const problem = { type: `/errors/${code}`, title: code, status, detail, code, requestId: "req_1" };
+  answer.writeHead(status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
+}
+
+/** Sends events and, unless `open`, the end of the stream. */
+export function sendEvents(
+  answer: ServerResponse,
+  events: readonly { readonly id: number; readonly data: unknown }[],
+  how: "ends" | "breaks" | "open" = "ends",
+): void {
+  if (!answer.headersSent) answer.writeHead(200, { "content-type": "text/event-stream" });
+  answer.write(": stream\n\n");
+  for (const { id, data } of events) answer.write(`id: ${id}\nevent: entry\ndata: ${JSON.stringify(data)}\n\n`);
+  if (how === "ends") answer.end("event: end\ndata: {}\n\n");
+  if (how === "breaks") setImmediate(() => answer.destroy());
+}
+
+export const runId = `run_${"0".repeat(28)}`;
+export const otherRunId = `run_${"1".repeat(28)}`;
+
+/** A run as the API shows it. */
+export const runView = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
+  id: runId,
+  project: "shop",
+  workflow: "invoice",
+  release: "rel_1",
+  status: "succeeded",
+  trigger: { kind: "manual", name: null, by: "ada" },
+  priority: 0,
+  createdAtMs: 1_000,
+  endedAtMs: 2_000,
+  input: { json: "{}" },
+  output: { json: "42" },
+  failure: null,
+  parent: null,
+  cancel: null,
+  next: null,
+  previous: null,
+  counts: {},
+  warnings: 0,
+  ...change,
+});
