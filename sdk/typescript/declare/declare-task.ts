@@ -40,7 +40,7 @@ export interface Task<In, Out, Parsed = In> {
  */
 export function task<Parsed, Out, Returned, In = Parsed>(
   declaration: TaskDeclaration<Parsed, In, Out, Returned> & { readonly output: z.ZodType<Out, Returned> },
-  fn: (input: Parsed, context: TaskContext) => NoInfer<Returned> | Promise<NoInfer<Returned>>,
+  fn: Body<Parsed, NoInfer<Returned>>,
 ): Task<In, Out, Parsed>;
 export function task<Parsed, Out, In = Parsed>(
   declaration: TaskDeclaration<Parsed, In, Out, Out> & { readonly output?: undefined },
@@ -67,3 +67,7 @@ export function task(
   };
   return Object.assign(call, { taskName: name, fn });
 }
+
+/** Both branches are one: a conditional type lets literals in what is returned keep their types (`status: "paid"`). */
+type Body<In, T> = [T] extends [never] ? Returns<In, T> : Returns<In, T>;
+type Returns<In, T> = (input: In, context: TaskContext) => T | Promise<T>;

@@ -34,7 +34,7 @@ export interface Workflow<In, Out, Parsed = In> {
  */
 export function workflow<Parsed, Out, Returned, In = Parsed>(
   declaration: WorkflowDeclaration<Parsed, In, Out, Returned> & { readonly output: z.ZodType<Out, Returned> },
-  fn: (input: Parsed) => NoInfer<Answer<Returned>>,
+  fn: Body<Parsed, NoInfer<Returned>>,
 ): Workflow<In, Out, Parsed>;
 export function workflow<Parsed, Out, In = Parsed>(
   declaration: WorkflowDeclaration<Parsed, In, Out, Out> & { readonly output?: undefined },
@@ -53,6 +53,8 @@ export function workflow(
   return Object.assign(call, { workflowName: name, fn });
 }
 
+/** Both branches are one: a conditional type lets literals in what is returned keep their types (`status: "paid"`). */
+type Body<In, T> = [T] extends [never] ? (input: In) => Answer<T> : (input: In) => Answer<T>;
 type Answer<T> = T | PromiseLike<T> | PromiseLike<WithRefs<T>> | WithRefs<T>;
 /** What a workflow may return for T: any part may be a ref, which is awaited. */
 type WithRefs<T> = Argument<T>;
