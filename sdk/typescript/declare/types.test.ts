@@ -53,6 +53,24 @@ describe("types", () => {
     expectTypeOf(wrong).toBeFunction();
   });
 
+  test("literals in what is returned keep their types, so an output may be a union of shapes", () => {
+    const kept = () => {
+      const output = z.discriminatedUnion("status", [
+        z.object({ status: z.literal("paid"), by: z.string() }),
+        z.object({ status: z.literal("refused") }),
+      ]);
+      const input = z.object({ by: z.string() });
+      workflow({ name: "t-union", input, output }, async ({ by }) => {
+        if (by === "") return { status: "refused" };
+        return { status: "paid", by: tick() };
+      });
+      task({ name: "t-union-task", output }, async () => ({ status: "refused" }));
+      // @ts-expect-error no such status
+      task({ name: "t-union-wrong", output }, async () => ({ status: "lost" }));
+    };
+    expectTypeOf(kept).toBeFunction();
+  });
+
   test("a workflow may return refs in its output, and its own type follows from what it returns", () => {
     workflow({ name: "t-refs", output: z.object({ value: z.number(), at: z.date() }) }, async () => ({
       value: sum({ values: [] }),
