@@ -110,7 +110,7 @@ function take(frame) {
     if (frame.t === "settled") work.given = frame.entries.at(-1).p;
     work.entries.push(frame);
     const flat = JSON.stringify(work.entries);
-    if (flat.includes('"finish"')) done(frame.argsId, work.entries, { given: work.given });
+    if (flat.includes("finish")) done(frame.argsId, work.entries, { given: work.given });
   } else if (frame.t === "parked") kept.delete(frame.argsId);
   else if (frame.t === "fetched") handlers["fetched " + frame.argsId]?.(frame);
   else if (frame.t === "resume") { const work = kept.get(frame.argsId); if (work?.answer) send(work.answer); }

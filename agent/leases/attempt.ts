@@ -58,6 +58,8 @@ export interface Attempt {
   /** The coordinator has been told that the grant is accepted. */
   accepted: boolean;
   saidStarted: boolean;
+  /** Its report has been handed over: from then on the lease is kept by nothing. */
+  reported: boolean;
   startedAtMs: number;
   prepared: PreparedInput | null;
   host: Host | null;
@@ -105,6 +107,7 @@ export function newAttempt(
     phase: "preparing",
     accepted: false,
     saidStarted: false,
+    reported: false,
     startedAtMs: 0,
     prepared: null,
     host: null,

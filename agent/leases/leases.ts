@@ -7,7 +7,7 @@ import type { AgentDeps } from "../options.ts";
 import type { Reporter } from "../outbox/reporter.ts";
 import { type RelayDeps, relayEntries, relayValues, repeatWaits } from "../runner/relay.ts";
 import type { AttemptDesk, Runner } from "../runner/runner.ts";
-import { type Attempt, attemptKey, isOver, nameOf, newAttempt } from "./attempt.ts";
+import { type Attempt, attemptKey, nameOf, newAttempt } from "./attempt.ts";
 import { longRunMs, nextMeanMs, taskCredit } from "./credit.ts";
 
 export interface LeasesDeps extends AgentDeps {
@@ -127,6 +127,7 @@ export class Leases implements AttemptDesk {
 
   finish(attempt: Attempt, result: Result, ranMs: number, given?: number): void {
     if (attempt.phase !== "reporting" || this.#closed) return;
+    attempt.reported = true;
     if (attempt.lease.kind === "task" && attempt.host !== null) this.#meanRunMs = nextMeanMs(this.#meanRunMs, ranMs);
     this.#deps.reporter().report(attempt, result, ranMs, given);
   }
@@ -187,7 +188,7 @@ export class Leases implements AttemptDesk {
     if (this.#closed) return;
     const leases: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {
-      if (attempt.accepted && !isOver(attempt)) leases.push(nameOf(attempt));
+      if (attempt.accepted && !attempt.reported) leases.push(nameOf(attempt));
     }
     if (leases.length > 0) this.#deps.connection.renew({ t: "renew", leases: leases.slice(0, 10_000) });
     this.#renewTimer = this.#deps.clock.after(this.#leaseTtlMs / 3, () => this.#renew());
@@ -211,7 +212,7 @@ export class Leases implements AttemptDesk {
     const leased: AttemptName[] = [];
     const started: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {
-      if (isOver(attempt)) continue;
+      if (attempt.reported) continue;
       const isLong = attempt.phase === "running" && nowMs - attempt.startedAtMs > longRunMs;
       if (!attempt.accepted && (isLong || nowMs - attempt.grantedAtMs > acceptAfterMs)) {
         attempt.accepted = this.#deps.connection.connected;

@@ -115,7 +115,7 @@ async function attachParts(
   const mark = deps.remembered.marks.get(record.id);
   const { logFolder } = sandboxFolders(folder);
   await mkdir(logFolder, { recursive: true, mode: 0o700 });
-  const logs = followLogs(deps.start, logFolder, events, mark);
+  const logs = followLogs(deps.start, program, logFolder, events, mark);
   program.attach({
     socket,
     logs,

@@ -58,6 +58,8 @@ const tailLinesMax = 20;
  * Reads what a program prints and says whose it is.
  *
  * F1  Output belongs to the owner that was current when it was looked at, or up to the offsets that its answer names.
+ *     While others wait in the program behind the owner (it is not alone) nothing is looked at before it answers, as
+ *     they may have begun to print already.
  * F2  A program that prints nothing costs nothing: an answer whose offsets did not move reads no file.
  * F3  Of each stream of an owner at most `bytesMax` is sent; the last chunk says that the stream was cut.
  * F4  One turn of the event loop reads at most 256 KiB, so that a flood delays nobody's renewals (A19, A43).
@@ -67,6 +69,7 @@ export class LogFollower<Owner extends LogOwner> {
   readonly #files: LogFiles;
   readonly #window: LogWindow;
   readonly #bytesMax: () => number;
+  readonly #isAlone: () => boolean;
   readonly #events: { chunk(owner: Owner, chunk: ReadChunk): void; flooded(owner: Owner): void };
   readonly #mark: Record<StreamName, number>;
   readonly #spans: Span<Owner>[] = [];
@@ -77,7 +80,7 @@ export class LogFollower<Owner extends LogOwner> {
   #closed = false;
 
   constructor(
-    deps: { clock: Clock; files: LogFiles; window: LogWindow; bytesMax: () => number },
+    deps: { clock: Clock; files: LogFiles; window: LogWindow; bytesMax: () => number; isAlone: () => boolean },
     events: { chunk(owner: Owner, chunk: ReadChunk): void; flooded(owner: Owner): void },
     mark: Record<StreamName, number> = { stdout: 0, stderr: 0 },
   ) {
@@ -85,6 +88,7 @@ export class LogFollower<Owner extends LogOwner> {
     this.#files = deps.files;
     this.#window = deps.window;
     this.#bytesMax = deps.bytesMax;
+    this.#isAlone = deps.isAlone;
     this.#events = events;
     this.#mark = { ...mark };
   }
@@ -115,7 +119,8 @@ export class LogFollower<Owner extends LogOwner> {
     this.#lookScheduled = true;
     this.#clock.after(lookAfterMs, () => {
       this.#lookScheduled = false;
-      this.look();
+      if (this.#isAlone()) this.look();
+      else this.changed();
     });
   }
 

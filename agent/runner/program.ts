@@ -114,6 +114,11 @@ export class Program implements Host {
     return this.state === "ready" && this.works.size === 0 && this.#emptying === 0 && !this.isTainted;
   }
 
+  /** Nothing waits in the program behind what it is at. */
+  get isAlone(): boolean {
+    return this.line.length < 2;
+  }
+
   get isTainted(): boolean {
     return this.#withdrawn.size > 0;
   }

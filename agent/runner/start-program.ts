@@ -80,7 +80,7 @@ export async function startProgram(
     events.exited,
   );
   const pid = child.pid ?? null;
-  const logs = followLogs(deps, sandbox.logFolder, events);
+  const logs = followLogs(deps, program, sandbox.logFolder, events);
   program.attach({
     socket,
     logs,
@@ -99,13 +99,14 @@ export async function startProgram(
 
 export function followLogs(
   deps: StartDeps,
+  program: Program,
   logFolder: string,
   events: Pick<ProcessEvents, "chunk" | "flooded">,
   mark?: { stdout: number; stderr: number },
 ): LogFollower<Attempt> {
   const files = openLogFiles(logFolder, () => logs.changed());
   const logs: LogFollower<Attempt> = new LogFollower<Attempt>(
-    { clock: deps.clock, files, window: deps.logWindow, bytesMax: deps.logBytesMax },
+    { clock: deps.clock, files, window: deps.logWindow, bytesMax: deps.logBytesMax, isAlone: () => program.isAlone },
     events,
     mark,
   );

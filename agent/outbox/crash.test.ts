@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { FakeCoordinator } from "../fakes/fake-coordinator.ts";
+import { binaryOf, fakeProgram } from "../fakes/fake-program.ts";
+
+const program = fakeProgram();
+const quitter = fakeProgram({ salt: "quitter" });
+let coordinator: FakeCoordinator;
+let folder: string;
+let agent: ChildProcess;
+
+/** An agent in a process of its own, to be killed. */
+function startAgent(): ChildProcess {
+  const main = new URL("../main.ts", import.meta.url).pathname;
+  const logger = "{ debug() {}, info() {}, warn() {}, error(...words) { console.error(...words); } }";
+  const options = JSON.stringify({
+    url: coordinator.url,
+    token: "secret",
+    dataFolder: join(folder, "agent"),
+    slots: 1,
+  });
+  const source = `import { startAgent } from ${JSON.stringify(main)};
+    await startAgent({ ...${options}, logger: ${logger} });`;
+  return spawn(process.execPath, ["--input-type=module", "-e", source], { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+const kill = (): Promise<void> =>
+  new Promise((resolve) => {
+    agent.once("exit", () => resolve());
+    agent.kill("SIGKILL");
+  });
+
+beforeEach(async () => {
+  coordinator = new FakeCoordinator();
+  await coordinator.open();
+  folder = mkdtempSync(join(tmpdir(), "salt-crash-test-"));
+  agent = startAgent();
+  await coordinator.until("credit", () => coordinator.said("credit")[0]);
+});
+
+afterEach(async () => {
+  await kill();
+  for (const name of readdirSync(join(folder, "agent", "processes"))) {
+    try {
+      const identity = JSON.parse(readFileSync(join(folder, "agent", "processes", name, "identity.json"), "utf8"));
+      process.kill(-identity.pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+  rmSync(readFileSync(join(folder, "agent", "sockets"), "utf8"), { recursive: true, force: true });
+  await coordinator.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+test("C18 A20 a task goes on while its agent is killed and started again, is executed once, and no output is lost", async () => {
+  const file = join(folder, "count");
+  const lease = coordinator.lease(program, "slowCount", { file, ms: 1_500 });
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("its first words", () => coordinator.output(lease, "stdout").bytes.length > 0);
+  await kill();
+  agent = startAgent();
+  const hello = await coordinator.until("the second hello", () => coordinator.said("hello")[1]);
+  expect(hello.leases).toEqual([{ task: lease.task, fence: lease.fence }]);
+  expect((await coordinator.report(lease)).result.kind).toBe("done");
+  expect(readFileSync(file, "utf8")).toBe(`${lease.task}\n`);
+  expect(coordinator.output(lease, "stdout").bytes.toString()).toBe("working\nworked\n");
+});
+
+test("C18 A21 a task that answered while its agent was away is reported, and its process serves on", async () => {
+  const file = join(folder, "count");
+  const lease = coordinator.lease(program, "slowCount", { file, ms: 300 });
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("its first words", () => coordinator.output(lease, "stdout").bytes.length > 0);
+  await kill();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  agent = startAgent();
+  expect((await coordinator.report(lease)).result.kind).toBe("done");
+  const [next] = await coordinator.settle(coordinator.lease(program, "noop"));
+  expect(next?.result.kind).toBe("done");
+  expect(readdirSync(join(folder, "agent", "processes"))).toHaveLength(1);
+});
+
+test("C18 A21 a program that ended while its agent was away is settled from its exit file", async () => {
+  const lease = coordinator.lease(quitter, "wait", 100_000);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  const [name] = readdirSync(join(folder, "agent", "processes"));
+  await kill();
+  const identity = JSON.parse(readFileSync(join(folder, "agent", "processes", name ?? "", "identity.json"), "utf8"));
+  // The program is the wrapper's child; it ends alone, so that the wrapper sees how.
+  const children = readFileSync(`/proc/${identity.pid}/task/${identity.pid}/children`, "utf8").trim();
+  process.kill(Number(children), "SIGKILL");
+  agent = startAgent();
+  const report = await coordinator.report(lease);
+  expect(report.result).toMatchObject({
+    kind: "fail",
+    failure: { type: "ProgramExited", details: { signal: "SIGKILL" } },
+  });
+});
+
+test("C18 A22 of a process that is gone without a trace the attempt is lost, and a stranger with its number is left alone", async () => {
+  const lease = coordinator.lease(program, "wait", 100_000);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  const [name = ""] = readdirSync(join(folder, "agent", "processes"));
+  await kill();
+  const file = join(folder, "agent", "processes", name, "identity.json");
+  const identity = JSON.parse(readFileSync(file, "utf8"));
+  process.kill(-identity.pid, "SIGKILL");
+  const stranger = spawn("/bin/sleep", ["60"], { detached: true, stdio: "ignore" });
+  writeFileSync(file, JSON.stringify({ ...identity, pid: stranger.pid }));
+  agent = startAgent();
+  const report = await coordinator.report(lease);
+  expect(report.result).toMatchObject({ kind: "lost", failure: { type: "AgentLost", retryable: true } });
+  expect(stranger.exitCode).toBeNull();
+  expect(stranger.signalCode).toBeNull();
+  stranger.kill("SIGKILL");
+});
+
+test("C15 a report whose program is gone survives kill -9 of the agent, on disk until it is accepted", async () => {
+  coordinator.accepts = false;
+  const lease = coordinator.lease(quitter, "exit", 4);
+  await coordinator.settle(lease);
+  const outbox = () => readdirSync(join(folder, "agent", "outbox")).filter((name) => name.endsWith(".json"));
+  await coordinator.until("the report on disk", () => outbox().length === 1);
+  await kill();
+  agent = startAgent();
+  const hello = await coordinator.until("the second hello", () => coordinator.said("hello")[1]);
+  expect(hello.leases).toEqual([{ task: lease.task, fence: lease.fence }]);
+  const again = await coordinator.until("the report again", () => coordinator.reports()[1]);
+  expect(again.result).toMatchObject({ kind: "fail", failure: { type: "ProgramExited", details: { code: 4 } } });
+  expect(coordinator.output(lease, "stderr").bytes.toString()).toBe("last words\n");
+  coordinator.acceptAll();
+  await coordinator.until("an empty outbox", () => outbox().length === 0);
+});
+
+test("C15 with no coordinator for a second an answer is made durable, and its program may forget it", async () => {
+  const lease = coordinator.lease(program, "wait", 300);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  await coordinator.close();
+  const outbox = () => readdirSync(join(folder, "agent", "outbox")).filter((name) => name.endsWith(".json"));
+  await coordinator.until("the report on disk", () => outbox().length === 1);
+  await kill();
+  for (const name of readdirSync(join(folder, "agent", "processes"))) {
+    const file = join(folder, "agent", "processes", name, "identity.json");
+    process.kill(-JSON.parse(readFileSync(file, "utf8")).pid, "SIGKILL");
+  }
+  await coordinator.open();
+  agent = startAgent();
+  expect((await coordinator.report(lease)).result).toMatchObject({ kind: "done" });
+  await coordinator.until("an empty outbox", () => outbox().length === 0);
+});
+
+test("C18 a stranger that dials a process's socket is turned away", async () => {
+  const [report] = await coordinator.settle(
+    coordinator.lease(
+      binaryOf(`
+        import { createConnection } from "node:net";
+        const bad = createConnection(process.env.SALT_SOCKET);
+        bad.on("connect", () => bad.write(JSON.stringify({ t: "hello", protocol: 1, sdk: "x", session: "guess", pid: 1, argsId: null, working: [] }) + "\\n"));
+        bad.on("error", () => {});
+        bad.on("close", () => { process.stderr.write("turned away\\n"); process.exit(5); });
+      `),
+      "noop",
+    ),
+  );
+  expect(report?.result).toMatchObject({ kind: "fail", failure: { details: { code: 5, stderr: "turned away" } } });
+});

@@ -1,0 +1,163 @@
+import { afterEach, expect, test } from "vitest";
+import type { Call, Entry } from "#shared/protocol/common.ts";
+import { fakeProgram } from "../fakes/fake-program.ts";
+import { openStand, type Stand } from "../fakes/stand.ts";
+
+const program = fakeProgram();
+let stand: Stand;
+afterEach(() => stand?.close());
+
+const call = (key: string, json = "1"): Call =>
+  ({ key, digest: "0".repeat(64), kind: "task", name: "score", input: { json } }) as Call;
+const called = (p: number, key: string): Entry =>
+  ({ p, at: p, e: "called", key, kind: "task", name: "score", digest: "0".repeat(64) }) as Entry;
+const settled = (p: number, key: string, value?: object): Entry =>
+  ({ p, at: p, e: "settled", key, outcome: "succeeded", ...(value === undefined ? {} : { value }) }) as Entry;
+
+test("Calls are passed on in order, in frames that fit, large inputs stored before", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const text = JSON.stringify([call("a#1"), call("b#1")]);
+  const many = Array.from({ length: 900 }, (_, n) => call(`c#${n}`, JSON.stringify("y".repeat(1_000))));
+  const blob = Buffer.from(JSON.stringify(many));
+  const small = coordinator.flow(program, "calls", null, { input: { json: text } });
+  const large = coordinator.flow(program, "calls", null, {
+    input: { blob: coordinator.add(blob), bytes: blob.length },
+  });
+  const stored = coordinator.flow(program, "big");
+  coordinator.send({ t: "leases", leases: [small, large, stored] });
+  const callsOf = (task: string) =>
+    coordinator
+      .said("calls")
+      .filter((f) => f.task === task)
+      .flatMap((f) => f.calls);
+  await coordinator.until("all calls", () => callsOf(large.task).length === 900 && callsOf(stored.task).length === 2);
+  expect(callsOf(small.task).map(({ key }) => key)).toEqual(["a#1", "b#1"]);
+  expect(callsOf(large.task).map(({ key }) => key)).toEqual(many.map(({ key }) => key));
+  const [first, second] = callsOf(stored.task);
+  expect(second).toMatchObject({ key: "b#1", input: { json: "1" } });
+  if (first === undefined || !("input" in first) || !("blob" in first.input)) throw new Error("expected a blob");
+  expect(coordinator.blobs.get(first.input.blob)).toHaveLength(20_002);
+  const frames = coordinator.frames.map((frame) => frame.t);
+  await coordinator.until("the await", () => coordinator.said("await")[0]);
+  expect(coordinator.frames.findIndex((f) => f.t === "await")).toBeGreaterThan(frames.lastIndexOf("calls"));
+});
+
+test("One warm process hosts many workflows, up to 64", async () => {
+  stand = await openStand({ workflowSlots: 200 });
+  const { coordinator } = stand;
+  const leases = Array.from({ length: 70 }, () => coordinator.flow(program, "waits"));
+  coordinator.send({ t: "leases", leases });
+  await coordinator.until("all started", () => coordinator.said("started").flatMap((f) => f.leases).length === 70);
+  for (const { task, fence } of leases) {
+    coordinator.send({ t: "settled", task, fence, entries: [settled(1, "a#1", { json: '"finish"' })] });
+  }
+  for (const lease of leases) expect((await coordinator.report(lease)).given).toBe(1);
+});
+
+test("Entries reach the program once each and in order, large values as files, also when said again", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const lease = coordinator.flow(program, "waits");
+  const { task, fence } = lease;
+  const blob = Buffer.from(JSON.stringify("L".repeat(20_000)));
+  const value = { blob: coordinator.add(blob), bytes: blob.length };
+  coordinator.send(
+    { t: "leases", leases: [lease] },
+    { t: "settled", task, fence, entries: [called(1, "a#1"), settled(2, "a#1", value)] },
+    { t: "settled", task, fence, entries: [called(1, "a#1"), settled(2, "a#1", value), called(3, "b#1")] },
+    { t: "values", task, fence, values: { "b#1": { json: '"later"' } } },
+    { t: "settled", task, fence, entries: [settled(4, "b#1", { json: '"finish"' })] },
+  );
+  const report = await coordinator.report(lease);
+  expect(report).toMatchObject({ given: 4, result: { kind: "done" } });
+  const output = report.result.kind === "done" && "json" in report.result.output ? report.result.output.json : "[]";
+  const frames = JSON.parse(output) as { t: string; entries?: { p: number; value?: { path?: string } }[] }[];
+  expect(frames.map((frame) => frame.t)).toEqual(["settled", "settled", "values", "settled"]);
+  const entries = frames.flatMap((frame) => frame.entries ?? []);
+  expect(entries.map((entry) => entry.p)).toEqual([1, 2, 3, 4]);
+  expect(entries[1]?.value).toMatchObject({ path: expect.any(String), bytes: 20_002 });
+});
+
+test("A gap in the journal gives the workflow back, to begin anew", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const lease = coordinator.flow(program, "waits");
+  const { task, fence } = lease;
+  coordinator.send({ t: "leases", leases: [lease] }, { t: "settled", task, fence, entries: [called(2, "a#1")] });
+  const handback = await coordinator.until("handback", () => coordinator.said("handback")[0]);
+  expect(handback.leases).toEqual([{ task, fence }]);
+});
+
+test("A workflow that waits is parked, its program forgets it and serves on", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const lease = coordinator.flow(program, "parks");
+  const { task, fence } = lease;
+  coordinator.send({ t: "leases", leases: [lease] });
+  const park = await coordinator.until("the park", () => coordinator.said("park")[0]);
+  expect(park).toEqual({ t: "park", task, fence, given: 0, awaiting: ["a#1"] });
+  coordinator.cut();
+  await coordinator.until("the park again", () => coordinator.said("park")[1]);
+  coordinator.send({ t: "parked", task, fence });
+  const next = coordinator.flow(program, "stops");
+  await coordinator.settle(next);
+  coordinator.cut();
+  const hello = await coordinator.until("a hello", () => coordinator.said("hello")[2]);
+  expect(hello.leases).toEqual([]);
+});
+
+test("C20 a workflow that takes the last slot is told to park soon", async () => {
+  stand = await openStand({ workflowSlots: 2 });
+  const { coordinator } = stand;
+  const [first, last] = [coordinator.flow(program, "waits"), coordinator.flow(program, "stops")];
+  coordinator.send({ t: "leases", leases: [first] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  const [crowded] = await coordinator.settle(last);
+  expect(crowded?.result).toMatchObject({ output: { json: "50" } });
+});
+
+test("A workflow that goes on as a new run is reported as a restart", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const [report] = await coordinator.settle(coordinator.flow(program, "restarts"));
+  expect(report).toMatchObject({ given: 0, result: { kind: "restart", input: { json: "2" } } });
+});
+
+test("C14 hello names the position that each workflow has been given", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const lease = coordinator.flow(program, "waits");
+  const { task, fence } = lease;
+  coordinator.send({ t: "leases", leases: [lease] }, { t: "settled", task, fence, entries: [called(1, "a#1")] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  coordinator.cut();
+  const hello = await coordinator.until("a hello", () => coordinator.said("hello")[1]);
+  expect(hello.leases).toEqual([{ task, fence, given: 1 }]);
+});
+
+test("A workflow stopped by force takes its neighbours' process, not their attempts", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const [one, other] = [coordinator.flow(program, "waits"), coordinator.flow(program, "waits")];
+  coordinator.send({ t: "leases", leases: [one, other] });
+  await coordinator.until("both to run", () => coordinator.said("started").flatMap((f) => f.leases).length === 2);
+  coordinator.send({ t: "stop", task: one.task, fence: one.fence, reason: "out of time", graceMs: 100 });
+  expect((await coordinator.report(one)).result.kind).toBe("cancelled");
+  const handback = await coordinator.until("handback", () => coordinator.said("handback")[0]);
+  expect(handback.leases).toEqual([{ task: other.task, fence: other.fence }]);
+});
+
+test("A stale workflow is forgotten by its program, and its neighbours go on", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const [one, other] = [coordinator.flow(program, "waits"), coordinator.flow(program, "waits")];
+  coordinator.send(
+    { t: "leases", leases: [one, other] },
+    { t: "stale", leases: [{ task: one.task, fence: one.fence }] },
+  );
+  const entries = [settled(1, "a#1", { json: '"finish"' })];
+  for (const { task, fence } of [one, other]) coordinator.send({ t: "settled", task, fence, entries });
+  expect((await coordinator.report(other)).result.kind).toBe("done");
+  expect(coordinator.reports()).toHaveLength(1);
+});
