@@ -1,5 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { RunId } from "#shared/domain/ids.ts";
+import type { RunView } from "#shared/protocol/api.ts";
 import { readText } from "../client.ts";
 
 export interface FakeRequest {
@@ -80,11 +82,11 @@ export function sendEvents(
   if (how === "breaks") setImmediate(() => answer.destroy());
 }
 
-export const runId = `run_${"0".repeat(28)}`;
-export const otherRunId = `run_${"1".repeat(28)}`;
+export const runId = `run_${"0".repeat(28)}` as RunId;
+export const otherRunId = `run_${"1".repeat(28)}` as RunId;
 
 /** A run as the API shows it. */
-export const runView = (change: Record<string, unknown> = {}): Record<string, unknown> => ({
+export const runView = (change: Partial<RunView> = {}): RunView => ({
   id: runId,
   project: "shop",
   workflow: "invoice",
@@ -101,7 +103,7 @@ export const runView = (change: Record<string, unknown> = {}): Record<string, un
   cancel: null,
   next: null,
   previous: null,
-  counts: {},
+  counts: { calls: 0, succeeded: 0, failed: 0, cancelled: 0 },
   warnings: 0,
   ...change,
 });

@@ -4,7 +4,7 @@ const repaintMs = 100;
 
 /**
  * Lines that scroll by, and below them a block that is painted over. Without a terminal there is only the first.
- * The block is gone when the screen is closed.
+ * When the screen is closed the block is gone, or stays as it was last.
  */
 export class LiveScreen {
   readonly #cli: Cli;
@@ -28,10 +28,11 @@ export class LiveScreen {
     this.#cli.stderr.write(`${this.#erased()}${text}\n`);
   }
 
-  close(): void {
+  close(options: { readonly keep: boolean }): void {
     if (this.#timer) clearInterval(this.#timer);
     this.#timer = null;
-    this.#cli.stderr.write(this.#erased());
+    if (options.keep && this.#live) this.#paint();
+    else this.#cli.stderr.write(this.#erased());
   }
 
   #paint(): void {

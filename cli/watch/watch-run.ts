@@ -91,13 +91,16 @@ class Watching {
     const logsStop = new AbortController();
     const logs = options.logs ? this.#followLogs(screen, AbortSignal.any([this.#stop.signal, logsStop.signal])) : null;
     try {
-      await Promise.race([this.#followJournal(screen), logs?.then(() => new Promise<never>(() => undefined))]);
+      const journal = this.#followJournal(screen);
+      // Logs end early only by failing, and then it is their failure that counts.
+      await (logs === null ? journal : Promise.race([journal, logs.then(() => journal)]));
       const late = setTimeout(() => logsStop.abort(), logsLateMs);
       await logs;
       clearTimeout(late);
     } finally {
       logsStop.abort();
-      screen.close();
+      logs?.catch(() => undefined);
+      screen.close({ keep: this.#progress.ended !== null });
       this.#screen = null;
     }
     return this.#progress.ended === null ? (this.#stopped ?? "detached") : null;
