@@ -25,20 +25,20 @@ describe("types", () => {
       expectTypeOf(a).toEqualTypeOf<Ref<{ value: number }>>();
       const text = tick();
       expectTypeOf(text).toEqualTypeOf<Ref<string>>();
-      score({ text, weight: 2 }, { key: "own", retry: { attempts: 2 } });
+      void score({ text, weight: 2 }, { key: "own", retry: { attempts: 2 } });
       const total = sum({ values: [1, sum({ values: [] })] });
       expectTypeOf(total).toEqualTypeOf<Ref<number>>();
-      maybe();
-      maybe(3);
+      void maybe();
+      void maybe(3);
       expectTypeOf(child(text)).toEqualTypeOf<Ref<Date>>();
       // @ts-expect-error a number is not a string
-      score({ text: 1 });
+      void score({ text: 1 });
       // @ts-expect-error the ref is of another type
-      score({ text: total });
+      void score({ text: total });
       // @ts-expect-error the input is missing
-      score();
+      void score();
       // @ts-expect-error not an option
-      tick(undefined, { retries: 3 });
+      void tick(undefined, { retries: 3 });
     };
     expectTypeOf(calls).toBeFunction();
   });

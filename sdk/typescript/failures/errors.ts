@@ -1,5 +1,7 @@
 import type { Failure } from "#shared/domain/errors.ts";
 
+// Errors that the SDK makes when something arrives have no stack: it would only show the SDK.
+
 /**
  * An error as it came out of another program: `name` is the class it had there, `cause` what caused it there. Its stack
  * is the other program's.
@@ -29,6 +31,7 @@ export class TaskFailed extends Error {
     this.key = call.key;
     this.task = call.task;
     this.failure = failure;
+    delete this.stack;
   }
 }
 
@@ -40,6 +43,7 @@ export class CancelledError extends Error {
   constructor(reason: string, what = "The run was cancelled") {
     super(`${what}: ${reason}`);
     this.reason = reason;
+    delete this.stack;
   }
 }
 
@@ -73,7 +77,6 @@ export class ValidationError extends Error {
     super(message);
     this.details = details;
     this.retryable = retryable;
-    // The complaints say where; the stack would only show the SDK.
     delete this.stack;
   }
 }

@@ -99,12 +99,17 @@ export class Program {
     this.#deps.host.writeError(error);
     const id = argsId ?? this.#onlyTask();
     const state = id === undefined ? undefined : this.#works.get(id);
-    if (id === undefined || state === undefined || state.kind === "ended" || state.kind === "queued") {
+    if (id === undefined) {
       this.#deps.host.exit(1);
       return;
     }
-    if (state.kind === "workflow") state.execution.fail(error);
-    else this.#endWork(id, { t: "fail", failure: failureOf(error) });
+    if (state?.kind === "workflow") state.execution.fail(error);
+    else if (state?.kind === "task") this.#endWork(id, { t: "fail", failure: failureOf(error) });
+    else {
+      // What an earlier work has left over fails no other; but the process is no longer clean.
+      this.#leave(1);
+      return;
+    }
     this.#deps.clock.after(crashGraceMs, () => this.#deps.host.exit(1));
     this.#leaving = { code: 1 };
   }

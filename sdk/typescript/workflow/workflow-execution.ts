@@ -1,3 +1,4 @@
+import type { CallKey } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { AgentToProgramFrame, ProgramEntry, ProgramFrame, ProgramValue, Work } from "#shared/protocol/task.ts";
@@ -185,7 +186,8 @@ export class WorkflowExecution {
 
   #call(body: CallBody, request: WaitRequest | TaskRequest): Ref<unknown> {
     const base = baseOf(body);
-    if (this.#phase === "ended") throw new WrongPlace(`Cannot call '${base}': the workflow has ended.`);
+    // Code that is left over when its work has ended gets a ref that never settles: it stops where it awaits it.
+    if (this.#phase === "ended") return new CallRef(this, newCall(base as CallKey, body, request));
     const key = this.#book.keyFor(base, request.key);
     if (this.#cancelled !== null && !request.shielded) throw new CancelledError(this.#cancelled);
     const call = newCall(key, body, request);
@@ -263,6 +265,10 @@ export class WorkflowExecution {
     else if (step === "idle") this.#settleDown();
   }
 
+  #isRunning(): boolean {
+    return this.#body.state === "running";
+  }
+
   #isEnded(): boolean {
     return this.#phase === "ended";
   }
@@ -273,17 +279,18 @@ export class WorkflowExecution {
 
   /** `told`: the code was told and must come to rest. `held`: an output is being fetched (W4). */
   #step(): "passed" | "told" | "held" | "idle" {
-    if (this.#body.state === "running" && this.#late.length > 0) return this.#tellLate();
+    if (this.#isRunning() && this.#late.length > 0) return this.#tellLate();
     const entry = this.#entries.head();
     if (entry === undefined) return "idle";
-    if (entry.e === "settled") return this.#deliverSettled(entry);
+    // A function that has returned is told nothing more: what is left is compared with the calls it made (W2).
+    if (entry.e === "settled" && this.#isRunning()) return this.#deliverSettled(entry);
     if (entry.e === "called" && this.#book.get(entry.key) === undefined) {
       const thrown = this.#body.state === "threw" ? this.#body : null;
       this.fail(missingCall(entry, this.#outbox.unsent(), thrown));
       return "idle";
     }
     this.#entries.pass();
-    if (entry.e !== "signal" && entry.e !== "cancel") return "passed";
+    if (!this.#isRunning() || (entry.e !== "signal" && entry.e !== "cancel")) return "passed";
     this.#nowMs = entry.at;
     if (entry.e === "cancel") return this.#deliverCancel(entry.reason);
     const call = this.#mailboxes.arrive(entry.name, entry.value);
@@ -312,7 +319,7 @@ export class WorkflowExecution {
     // A wait for a signal ends by the signal's own entry, or by its timeout.
     const counts = call?.state === "open" && !(call.kind === "signal" && entry.outcome === "succeeded");
     if (counts) call.outcome = entry;
-    if (counts && call.deferred !== null && this.#body.state === "running" && !isComplete(call, this.#values)) {
+    if (counts && call.deferred !== null && !isComplete(call, this.#values)) {
       this.#outbox.ask(call, true);
       return "held";
     }
@@ -359,7 +366,7 @@ export class WorkflowExecution {
 
   /** Asks to be let go when nothing but the journal can move the code. */
   #park(): void {
-    if (this.#phase !== "resting" || this.#replaying || this.#body.state !== "running" || !this.#outbox.quiet) return;
+    if (this.#phase !== "resting" || this.#replaying || !this.#isRunning() || !this.#outbox.quiet) return;
     if (this.#late.length > 0 || this.#entries.head() !== undefined) return;
     const waiting = [...this.#book.all()].filter((call) => call.state === "open" && call.deferred !== null);
     if (waiting.length === 0) return;
