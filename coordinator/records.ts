@@ -130,8 +130,8 @@ export const resolvingIndex = (partition: Partition): Key => keyIn(partition, "r
 export const closingIndex = (partition: Partition): Key => keyIn(partition, "closing");
 /** What is due, ranked by time; members are made in `state/timers.ts`. */
 export const timersIndex = (partition: Partition): Key => keyIn(partition, "timers");
-/** Calls made (`calls`), and how many of them ended in each terminal state. */
-export const countKey = (run: RunId, what: "calls" | "succeeded" | "failed" | "cancelled"): Key =>
+/** Calls made (`calls`), how many of them ended in each terminal state, and how many checks warned. */
+export const countKey = (run: RunId, what: "calls" | "succeeded" | "failed" | "cancelled" | "warnings"): Key =>
   keyIn(partitionOf(run), `count/${run}/${what}`);
 
 export const runKey = (run: RunId): Key => keyIn(partitionOf(run), `run/${run}`);

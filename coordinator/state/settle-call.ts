@@ -57,15 +57,16 @@ export function settleCall(change: Change, task: TaskRecord, settlement: Settlem
     endedAtMs: Math.round(change.view.nowMs),
   });
   change.add(countKey(task.run, state as "succeeded"), 1);
+  const warnings = checks.filter((check) => check.result === "warn").length;
+  if (warnings > 0) change.add(countKey(task.run, "warnings"), warnings);
   if (!isTerminalRun(run.state)) {
-    change.journal(task.run, journalEntry(task, settlement, checks));
+    change.journal(task.run, journalEntry(task, settlement, warnings));
     wakeWorkflow(change, run, task.key);
   }
   tellDependents(change, id, settlement.outcome === "succeeded");
 }
 
-function journalEntry(task: TaskRecord, settlement: Settlement, checks: readonly CheckResult[]): JournalRecord {
-  const warnings = checks.filter((check) => check.result === "warn").length;
+function journalEntry(task: TaskRecord, settlement: Settlement, warnings: number): JournalRecord {
   return {
     e: "settled",
     key: task.key,
