@@ -12,6 +12,7 @@ export {
   type WorkflowDeclaration,
   workflow,
 } from "./declare/declare-workflow.ts";
+export { fileSchema } from "./declare/file-schema.ts";
 export {
   CancelledError,
   DuplicateCallKey,

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -16,6 +16,7 @@ export class FakeAgent {
   #child: ChildProcess | null = null;
   #waiting: (() => void)[] = [];
   #count = 0;
+  readonly #descriptors: number[] = [];
 
   private constructor(entry: string, server: Server) {
     this.#entry = entry;
@@ -39,7 +40,11 @@ export class FakeAgent {
   }
 
   spawn(...args: string[]): ChildProcess {
-    const open = (name: string): number => openSync(join(this.folder, name), "a");
+    const open = (name: string): number => {
+      const descriptor = openSync(join(this.folder, name), "w");
+      this.#descriptors.push(descriptor);
+      return descriptor;
+    };
     this.#child = spawn(process.execPath, [this.#entry, ...args], {
       env: { PATH: "/usr/bin:/bin", SALT_SOCKET: this.socketPath, SALT_SESSION: "secret" },
       stdio: ["ignore", open("stdout"), open("stderr")],
@@ -92,10 +97,18 @@ export class FakeAgent {
     this.#socket?.destroy();
   }
 
+  /** The agent dies and comes back: nobody listens in between. */
+  async restart(): Promise<void> {
+    this.#socket?.destroy();
+    await new Promise((resolve) => this.#server.close(resolve));
+    await this.open();
+  }
+
   close(): void {
     this.#child?.kill("SIGKILL");
     this.#socket?.destroy();
     this.#server.close();
+    for (const descriptor of this.#descriptors) closeSync(descriptor);
     rmSync(this.folder, { recursive: true, force: true });
   }
 
