@@ -20,6 +20,8 @@ export interface Pending {
   readonly sinceMs: number;
   losses: number;
   unmet: boolean;
+  /** What it looks at is read past the cache. */
+  fresh: boolean;
 }
 
 export interface Decided {
@@ -113,9 +115,8 @@ class GroupBatch implements Batch {
   #unread(pendings: readonly Pending[]): Wanted {
     const keys = new Set<Key>();
     for (const pending of pendings) {
-      const fresh = pending.move.fresh === true;
       for (const key of pending.move.reads(pending.input)) {
-        if (fresh || (!this.#deps.cache.has(key) && !this.#loaded.has(key))) keys.add(key);
+        if (pending.fresh || (!this.#deps.cache.has(key) && !this.#loaded.has(key))) keys.add(key);
       }
     }
     return { keys, ranges: new Map() };
@@ -146,6 +147,7 @@ class GroupBatch implements Batch {
     try {
       const decision = pending.move.decide(this.#view(pending, looked), pending.input);
       if (decision.transactions.length === 0) {
+        if (this.#readAgain(pending, looked, wanted, again)) return;
         this.answered.push(() => pending.resolve(decision.answer({ nowMs: this.#nowMs, positions: [], applied: [] })));
         return;
       }
@@ -163,6 +165,17 @@ class GroupBatch implements Batch {
       else wanted.ranges.set(unread.key, unread.limit);
       again.push(pending);
     }
+  }
+
+  /** No check will catch that an answer without a write rests on a stale cache, so it is given on fresh reads only. */
+  #readAgain(pending: Pending, looked: ReadonlyMap<Key, unknown>, wanted: Wanted, again: Pending[]): boolean {
+    if (pending.fresh) return false;
+    pending.fresh = true;
+    const stale = [...looked.keys()].filter((key) => !this.#loaded.has(key) && !this.#overlay.has(key));
+    if (stale.length === 0) return false;
+    for (const key of stale) wanted.keys.add(key);
+    again.push(pending);
+    return true;
   }
 
   #view(pending: Pending, looked: Map<Key, string | null>): View {

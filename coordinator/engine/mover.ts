@@ -5,7 +5,15 @@ import type { Partition } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import { type Batch, type CachedRecord, createBatch, type Pending } from "./batch.ts";
-import { type Claim, type ClaimWant, type Committed, type Engine, type Key, leaseKey, type Transaction } from "./engine.ts";
+import {
+  type Claim,
+  type ClaimWant,
+  type Committed,
+  type Engine,
+  type Key,
+  leaseKey,
+  type Transaction,
+} from "./engine.ts";
 import type { Applied, Draft, Move, Mover } from "./move.ts";
 
 /**
@@ -98,6 +106,7 @@ class PartitionLine {
         reject,
         losses: 0,
         unmet: false,
+        fresh: move.fresh === true,
         sinceMs: this.#deps.clock.monotonicMs(),
       });
       this.#schedule();
