@@ -87,7 +87,7 @@ async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | 
     await removeFolder(folder);
     return null;
   }
-  const program = deps.runner.join(deps.runner.poolFor(record.pool), record.id);
+  const program = deps.runner.join(record.pool, record.id);
   program.adopted = true;
   program.saidHello = true;
   const attempts = deps.remembered.attempts.filter((attempt) => attempt.program === record.id);

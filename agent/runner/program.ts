@@ -137,13 +137,15 @@ export class Program implements Host {
 
   /** How many more works it takes when `depth` may be in its hands at once. */
   room(depth: number): number {
-    if (this.state !== "ready" || this.isTainted || this.#emptying > 0) return 0;
+    if (this.state !== "ready" || this.isTainted) return 0;
+    // Workflows have folders of their own; a task may count on its process's own folder.
+    if (this.kind === "task" && this.#emptying > 0) return 0;
     return depth - (this.kind === "task" ? this.line.length : this.works.size);
   }
 
   give(attempt: Attempt, work: Omit<Work, "t" | "folder">): void {
     const { folders, logs } = this.#requireParts();
-    attempt.folder = this.kind === "task" ? folders.give() : folders.shared;
+    attempt.folder = folders.give();
     attempt.host = this;
     this.works.set(attempt.argsId, attempt);
     this.#tasks += 1;
@@ -201,6 +203,7 @@ export class Program implements Host {
   forget(attempt: Attempt): void {
     if (!this.works.delete(attempt.argsId)) return;
     this.#forgotten.add(attempt.argsId);
+    this.#freeFolder(attempt);
     this.tell(`{"t":"parked","argsId":"${attempt.argsId}"}`);
     this.#settle();
   }
@@ -342,7 +345,7 @@ export class Program implements Host {
   }
 
   #freeFolder(attempt: Attempt): void {
-    if (this.kind !== "task" || attempt.folder === "") return;
+    if (attempt.folder === "") return;
     const emptying = this.#requireParts().folders.take(attempt.folder);
     attempt.folder = "";
     if (emptying === null) return;

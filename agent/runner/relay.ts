@@ -20,7 +20,7 @@ export interface RelayDeps {
 }
 
 /** What a program says of work that it goes on with. */
-export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Saying): void {
+export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Exclude<Saying, { t: "unbegun" }>): void {
   const { connection } = deps;
   switch (frame.t) {
     case "progress": {

@@ -1,19 +1,25 @@
-import type { Failure } from "#shared/domain/errors.ts";
+import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Result } from "#shared/protocol/agent.ts";
 import { taskProtocolVersion } from "#shared/protocol/task.ts";
 import type { BinaryCache } from "../cache/binary-cache.ts";
 import type { Connection } from "../connection/connection.ts";
 import { logUnit } from "../connection/unit.ts";
-import { describeExit, failureFrom, failureOf, programExited } from "../failures.ts";
+import { failureFrom, failureOf, programExited } from "../failures.ts";
 import { type Attempt, isOver, moveAttempt, nameOf } from "../leases/attempt.ts";
 import type { AttemptJournal } from "../outbox/attempt-journal.ts";
+import { checkDeadlines, endIdle } from "./check-deadlines.ts";
+import { Dispatch } from "./dispatch.ts";
+import { greetProgram } from "./greet-program.ts";
 import type { ProgramExit } from "./launch.ts";
 import type { ReadChunk } from "./log-follower.ts";
-import { Pool, type PoolIdentity, poolIdentityOf, poolKeyOf } from "./pool.ts";
+import { cancelledResult, isInnocent, resultOfEnd, unknownExit } from "./outcome.ts";
+import type { Pool, PoolIdentity } from "./pool.ts";
+import { Pools } from "./pools.ts";
+import { prepareAttempt } from "./prepare-attempt.ts";
 import { type Answer, type Hello, Program, type ProgramOwner, readHello, type Saying } from "./program.ts";
 import type { Values } from "./program-values.ts";
-import { bringAll, relayAnswer, relaySaying } from "./relay.ts";
+import { relayAnswer, relaySaying } from "./relay.ts";
 import { type ProcessEvents, type StartDeps, startProgram } from "./start-program.ts";
 
 /** Where the runner hands on what became of an attempt. */
@@ -35,202 +41,55 @@ export interface RunnerDeps extends StartDeps {
   readonly parkAfterMs: () => number;
 }
 
-const helloMs = 30_000;
-const idleMs = 60_000;
-/** A workflow that others wait behind parks as soon as it only waits (C20). */
-const parkSoonMs = 50;
-
 /**
  * Executes attempts: brings what they need, finds or starts a process for each, and makes a result of whatever becomes
- * of it.
- *
- * X1  Tasks get a process strictly in the order in which they became ready, over all pools, so that no pool starves.
- * X2  At most `slots` task processes are busy or starting; idle ones and spares do not count.
- * X3  Exactly one of finish, handback or drop ends every attempt.
+ * of it. Exactly one of finish, handback, park or drop ends every attempt.
  */
 export class Runner implements ProgramOwner {
   readonly #deps: RunnerDeps;
   readonly #desk: AttemptDesk;
-  readonly #capacity: { slots: number; workflowSlots: number };
-  readonly #pools = new Map<string, Pool>();
-  readonly #programs = new Map<Program, Pool>();
-  readonly #line: Attempt[] = [];
-  #workflows = 0;
+  readonly #slots: number;
+  readonly #pools: Pools;
+  readonly #dispatch: Dispatch;
   #closed = false;
 
   constructor(deps: RunnerDeps, capacity: { slots: number; workflowSlots: number }, desk: AttemptDesk) {
     this.#deps = deps;
-    this.#capacity = capacity;
+    this.#slots = capacity.slots;
     this.#desk = desk;
+    this.#pools = new Pools(deps.cache);
+    this.#dispatch = new Dispatch({ ...deps, pools: this.#pools, start: (pool) => this.#start(pool) }, capacity);
   }
 
-  get programs(): Iterable<Program> {
-    return this.#programs.keys();
-  }
-
-  /** Tasks that wait for a process. */
-  get line(): readonly Attempt[] {
-    return this.#line;
+  get programs(): readonly Program[] {
+    return this.#pools.programs;
   }
 
   /** Whether every slot is taken by a process at work, so that what waits waits for one of them. */
   get isFull(): boolean {
-    return this.#busy().working >= this.#capacity.slots;
+    return this.#dispatch.isFull;
   }
-
-  // Admission
 
   admit(attempt: Attempt): void {
-    const { lease } = attempt;
-    if (lease.kind === "workflow") this.#workflows += 1;
-    if (this.#deps.cache.ready(lease.binary) === null) {
-      void this.#prepare(attempt);
-      return;
-    }
-    const input = this.#deps.values.bring(attempt, lease.input);
-    const refs = lease.refs === undefined ? undefined : bringAll(this.#deps.values, attempt, lease.refs);
-    if (input instanceof Promise || refs instanceof Promise) {
-      void this.#prepare(attempt, input, refs);
-      return;
-    }
-    attempt.prepared = { input, ...(refs === undefined ? {} : { refs }) };
-    this.#enqueue(attempt);
-  }
-
-  async #prepare(
-    attempt: Attempt,
-    input = this.#deps.values.bring(attempt, attempt.lease.input),
-    refs = attempt.lease.refs === undefined ? undefined : bringAll(this.#deps.values, attempt, attempt.lease.refs),
-  ): Promise<void> {
-    const { lease } = attempt;
-    attempt.abort ??= new AbortController();
-    const values = Promise.all([input, refs]);
-    // Awaited below, after the binary; its failure must not go unheard until then.
-    values.catch(() => {});
-    try {
-      await this.#deps.cache.acquire(lease.binary, lease.binaryBytes, attempt.abort.signal);
-    } catch (error) {
-      this.#unprepared(attempt, failureFrom(error, "BinaryUnavailable"));
-      return;
-    }
-    try {
-      const [readyInput, readyRefs] = await values;
-      if (isOver(attempt)) return;
-      attempt.prepared = { input: readyInput, ...(readyRefs === undefined ? {} : { refs: readyRefs }) };
-      this.#enqueue(attempt);
-    } catch (error) {
-      this.#unprepared(attempt, failureFrom(error, "ValueUnavailable"));
-    }
-  }
-
-  #unprepared(attempt: Attempt, failure: Failure): void {
-    if (isOver(attempt)) return;
-    this.#conclude(attempt, { kind: "fail", failure }, 0);
-  }
-
-  #enqueue(attempt: Attempt): void {
-    moveAttempt(attempt, "waiting");
-    if (attempt.lease.kind === "workflow") this.#poolOf(attempt).waiting.push(attempt);
-    else this.#line.push(attempt);
-    this.pump();
-  }
-
-  // Giving work
-
-  /** Gives what waits to the processes that have room, and starts processes where that helps. */
-  pump(): void {
-    if (this.#closed) return;
-    for (const pool of this.#pools.values()) if (pool.waiting.length > 0) this.#pumpWorkflows(pool);
-    for (let head = this.#line[0]; head !== undefined; head = this.#line[0]) {
-      const program = this.#findProcess(this.#poolOf(head));
-      if (program === null) return;
-      this.#line.shift();
-      this.#give(program, head);
-    }
-  }
-
-  #pumpWorkflows(pool: Pool): void {
-    while (pool.waiting.length > 0) {
-      const program = pool.roomiest(limits.runsPerWorkflowProcessMax);
-      const next = program === null ? undefined : pool.waiting.shift();
-      if (program === null || next === undefined) break;
-      this.#give(program, next);
-    }
-    const startable = pool.depth(limits.runsPerWorkflowProcessMax);
-    while (pool.waiting.length > pool.starting * startable) this.#start(pool);
-  }
-
-  #findProcess(pool: Pool): Program | null {
-    const { working, starting } = this.#busy();
-    const isFree = working < this.#capacity.slots;
-    const idle = pool.idle();
-    if (idle !== null && isFree) {
-      if (pool.identity.policy === "fresh" && pool.starting === 0) this.#start(pool);
-      return idle;
-    }
-    const isWarm = pool.identity.policy === "warm";
-    const waiting = this.#line.length;
-    if (isFree && (isWarm ? working + starting < this.#capacity.slots : true) && pool.starting < waiting) {
-      this.#start(pool);
-    }
-    return isWarm ? this.#roomBehind(pool) : null;
-  }
-
-  /** Room behind short tasks: worth taking even while a further process starts. */
-  #roomBehind(pool: Pool): Program | null {
-    return pool.depth(1) > 1 ? pool.roomiest(1) : null;
-  }
-
-  #busy(): { working: number; starting: number } {
-    let working = 0;
-    let starting = 0;
-    for (const [program, pool] of this.#programs) {
-      if (program.kind !== "task") continue;
-      if (program.state === "starting") starting += pool.identity.policy === "warm" ? 1 : 0;
-      else if (program.line.length > 0) working += 1;
-    }
-    return { working, starting };
-  }
-
-  #give(program: Program, attempt: Attempt): void {
-    const { lease, prepared } = attempt;
-    if (prepared === null) throw new Error("Broken invariant: what is given has been prepared.");
-    const isCrowded = lease.kind === "workflow" && this.#workflows >= this.#capacity.workflowSlots;
-    const parkAfterMs = isCrowded ? Math.min(parkSoonMs, this.#deps.parkAfterMs()) : this.#deps.parkAfterMs();
-    program.give(attempt, {
-      argsId: attempt.argsId,
-      kind: lease.kind,
-      name: lease.name,
-      task: lease.task,
-      attempt: lease.attempt,
-      ...prepared,
-      ...(lease.seed === undefined ? {} : { seed: lease.seed }),
-      ...(lease.openedAtMs === undefined ? {} : { openedAtMs: lease.openedAtMs }),
-      ...(lease.kind === "workflow" ? { journalEnd: lease.journalEnd ?? 0, parkAfterMs } : {}),
+    if (attempt.lease.kind === "workflow") this.#dispatch.workflows += 1;
+    prepareAttempt(this.#deps, attempt, {
+      ready: () => {
+        this.#dispatch.enqueue(attempt);
+        this.pump();
+      },
+      failed: (_, failure) => this.#conclude(attempt, { kind: "fail", failure }, 0),
     });
-    this.#deps.journal.given(program.id, attempt);
   }
 
-  // Processes
-
-  #poolOf(attempt: Attempt): Pool {
-    return this.poolFor(poolIdentityOf(attempt.lease));
-  }
-
-  poolFor(identity: PoolIdentity): Pool {
-    const key = poolKeyOf(identity);
-    let pool = this.#pools.get(key);
-    if (pool === undefined) {
-      pool = new Pool(identity);
-      this.#pools.set(key, pool);
-    }
-    return pool;
+  /** Gives what waits to whoever has room. */
+  pump(): void {
+    if (!this.#closed) this.#dispatch.pump();
   }
 
   #start(pool: Pool): void {
     const binaryPath = this.#deps.cache.ready(pool.identity.binary);
-    if (binaryPath === null) return;
-    const program = this.join(pool, this.#deps.newProcessId());
+    assert(binaryPath !== null, "a binary that attempts wait for has been verified");
+    const program = this.join(pool.identity, this.#deps.newProcessId());
     const options = { pool: pool.identity, binaryPath };
     program.started = startProgram(this.#deps, program, options, this.eventsOf(program)).catch((error) => {
       this.#deps.logger.error({ error }, "Cannot start a process");
@@ -239,12 +98,10 @@ export class Runner implements ProgramOwner {
     });
   }
 
-  /** Makes a process of the pool known, and keeps its binary. */
-  join(pool: Pool, id: string): Program {
-    const program = new Program(this.#deps, { id, kind: pool.identity.kind }, this);
-    pool.programs.add(program);
-    this.#programs.set(program, pool);
-    this.#deps.cache.pin(pool.identity.binary);
+  /** Makes a process known. */
+  join(identity: PoolIdentity, id: string): Program {
+    const program = new Program(this.#deps, { id, kind: identity.kind }, this);
+    this.#pools.join(this.#pools.for(identity), program);
     return program;
   }
 
@@ -281,8 +138,6 @@ export class Runner implements ProgramOwner {
     );
   }
 
-  // What programs say
-
   hello(program: Program, hello: Hello): void {
     if (hello.protocol !== taskProtocolVersion) {
       this.violated(program, `speaks protocol ${hello.protocol}, this agent ${taskProtocolVersion}`);
@@ -290,45 +145,23 @@ export class Runner implements ProgramOwner {
     }
     program.saidHello = true;
     if (program.state === "starting") program.state = "ready";
-    const working = new Map(hello.working.map((work) => [work.argsId, work]));
-    const unheard: Attempt[] = [];
-    for (const attempt of [...program.works.values()]) {
-      const work = working.get(attempt.argsId);
-      if (work === undefined) {
-        if (!isOver(attempt)) unheard.push(attempt);
-        continue;
-      }
-      this.#resume(program, attempt, work);
-    }
-    for (const argsId of working.keys()) {
-      if (program.works.has(argsId)) continue;
-      // Workflows can be forgotten singly; a task that nobody knows must not run on beside others.
-      if (program.kind === "workflow") program.tell(JSON.stringify({ t: "parked", argsId }));
-      else program.kill({ culprit: null, failure: null });
-    }
-    // Their `work` was lost on the way: the program has not begun.
-    for (const attempt of unheard) program.lose(attempt);
+    const unheard = greetProgram(this.#deps, program, hello);
     if (unheard.length > 0) this.handback(unheard);
     this.pump();
   }
 
-  #resume(program: Program, attempt: Attempt, work: Hello["working"][number]): void {
-    // What the program keeps it says again.
-    this.#deps.connection.drop(
-      (unit) => unit.attempt === attempt.key && (unit.kind === "calls" || unit.kind === "emit"),
-    );
-    attempt.callsOpen.length = 0;
-    attempt.callsAccepted = work.calls ?? attempt.callsAccepted;
-    if (attempt.given === 0) attempt.given = work.given;
-    program.tell(JSON.stringify({ t: "resume", argsId: attempt.argsId }));
-  }
-
-  said(_program: Program, attempt: Attempt, frame: Saying): void {
+  said(program: Program, attempt: Attempt, frame: Saying): void {
+    if (frame.t === "unbegun") {
+      if (attempt.phase === "reporting" || program.kind !== "task") return;
+      program.lose(attempt);
+      this.handback([attempt]);
+      return;
+    }
     relaySaying(this.#deps, attempt, frame);
   }
 
   answered(program: Program, attempt: Attempt, answer: Answer, ranMs: number): void {
-    const pool = this.#programs.get(program);
+    const pool = this.#pools.poolOf(program);
     pool?.ran(ranMs);
     if (pool?.identity.policy === "fresh") program.recycle();
     relayAnswer(this.#deps, attempt, answer, (result) => {
@@ -349,8 +182,6 @@ export class Runner implements ProgramOwner {
   changed(_program: Program): void {
     this.pump();
   }
-
-  // Ends
 
   /** An error in what is done for an attempt. */
   failed(attempt: Attempt, error: unknown): void {
@@ -376,7 +207,7 @@ export class Runner implements ProgramOwner {
       return;
     }
     this.#takeBack(attempt);
-    this.#conclude(attempt, cancelled(attempt, "It had not begun."), 0);
+    this.#conclude(attempt, cancelledResult(attempt, "It had not begun."), 0);
   }
 
   /** The lease has moved on: ends what is left of the attempt, and says nothing more of it. */
@@ -413,9 +244,7 @@ export class Runner implements ProgramOwner {
 
   #takeBack(attempt: Attempt): void {
     attempt.abort?.abort(new Error("The attempt is no longer wanted."));
-    const line = attempt.lease.kind === "workflow" ? this.#poolOf(attempt).waiting : this.#line;
-    const index = line.indexOf(attempt);
-    if (index >= 0) line.splice(index, 1);
+    this.#dispatch.takeBack(attempt);
     if (attempt.phase === "given") this.#programOf(attempt)?.withdraw(attempt);
   }
 
@@ -451,7 +280,7 @@ export class Runner implements ProgramOwner {
 
   /** Gives back every workflow: nothing of one is lost when its process ends. */
   handbackWorkflows(): void {
-    for (const program of this.#programs.keys()) {
+    for (const program of this.#pools.programs) {
       if (program.kind !== "workflow") continue;
       for (const attempt of [...program.works.values()]) this.giveUp(attempt);
     }
@@ -459,7 +288,7 @@ export class Runner implements ProgramOwner {
 
   /** Lets go of what an attempt that is over occupied. */
   #over(attempt: Attempt): void {
-    if (attempt.lease.kind === "workflow") this.#workflows -= 1;
+    if (attempt.lease.kind === "workflow") this.#dispatch.workflows -= 1;
     this.#deps.values.release(attempt);
     this.#deps.journal.ended(attempt);
   }
@@ -470,13 +299,11 @@ export class Runner implements ProgramOwner {
 
   /** A process has ended, by itself or by force: everything that it held gets its result. */
   ended(program: Program, exit: ProgramExit | null): void {
-    const pool = this.#programs.get(program);
-    if (pool === undefined || program.state === "gone") return;
+    const pool = this.#pools.poolOf(program);
+    if (pool === null || program.state === "gone") return;
     const saidHello = program.saidHello;
     const left = program.end(exit);
-    pool.programs.delete(program);
-    this.#programs.delete(program);
-    this.#deps.cache.unpin(pool.identity.binary);
+    this.#pools.leave(program);
     if (!saidHello && !this.#closed) this.#neverBegan(pool, program, exit);
     const innocent: Attempt[] = [];
     for (const attempt of left) {
@@ -496,7 +323,7 @@ export class Runner implements ProgramOwner {
     const ranMs = this.#deps.clock.monotonicMs() - attempt.startedAtMs;
     moveAttempt(attempt, "reporting");
     this.#lastWords(program, attempt, () => {
-      this.#conclude(attempt, resultOf(program, attempt, exit), ranMs);
+      this.#conclude(attempt, resultOfEnd(program, attempt, exit), ranMs);
       program.finished(attempt);
     });
   }
@@ -511,9 +338,7 @@ export class Runner implements ProgramOwner {
   /** It ended before its hello. Unless others of its pool are at work, what waited longest for it learns why. */
   #neverBegan(pool: Pool, program: Program, exit: ProgramExit | null): void {
     for (const other of pool.programs) if (other.state === "ready") return;
-    const waiting = pool.identity.kind === "workflow" ? pool.waiting : this.#line;
-    const affected = waiting.filter((attempt) => this.#poolOf(attempt) === pool);
-    const [head, ...rest] = affected;
+    const [head, ...rest] = this.#dispatch.waitingFor(pool);
     if (head === undefined) return;
     this.#takeBack(head);
     moveAttempt(head, "reporting");
@@ -530,33 +355,11 @@ export class Runner implements ProgramOwner {
 
   /** Looks at what has a deadline. */
   sweep(nowMs: number): void {
-    let idle = 0;
-    for (const program of [...this.#programs.keys()]) {
+    for (const program of this.#pools.programs) {
       if (program.adopted) this.lookAtAdopted(program);
-      if (!program.saidHello && program.verdict === null && nowMs - program.startedAtMs > helloMs) {
-        const message = `The program did not say hello within ${helloMs} ms of its start.`;
-        program.kill({ culprit: null, failure: failureOf("ProgramSilent", message, { retryable: true }) });
-      }
-      for (const attempt of program.works.values()) {
-        if (attempt.phase === "running") this.#checkDeadlines(program, attempt, nowMs);
-      }
-      if (!program.isIdle) continue;
-      idle += 1;
-      if (nowMs - program.idleSinceMs > idleMs || idle > 2 * this.#capacity.slots + 2) program.recycle();
+      checkDeadlines(program, nowMs);
     }
-  }
-
-  #checkDeadlines(program: Program, attempt: Attempt, nowMs: number): void {
-    const { stop, lease } = attempt;
-    if (stop !== null && nowMs >= stop.atMs + stop.graceMs) {
-      program.kill({ culprit: attempt, failure: null });
-    } else if (stop !== null && !stop.terminated && nowMs >= stop.atMs + stop.graceMs / 2) {
-      stop.terminated = true;
-      if (program.kind === "task") program.parts?.signal("SIGTERM");
-    }
-    if (nowMs - attempt.startedAtMs < lease.attemptTimeoutMs) return;
-    const message = `The attempt did not end within ${lease.attemptTimeoutMs} ms.`;
-    program.kill({ culprit: attempt, failure: failureOf("TimedOut", message, { retryable: true }) });
+    endIdle(this.#pools.programs, nowMs, 2 * this.#slots + 2);
   }
 
   /** Nobody tells when a process ends that is not this agent's child. */
@@ -567,43 +370,17 @@ export class Runner implements ProgramOwner {
 
   /** Counts an attempt of an earlier life. */
   adopted(attempt: Attempt): void {
-    if (attempt.lease.kind === "workflow") this.#workflows += 1;
+    if (attempt.lease.kind === "workflow") this.#dispatch.workflows += 1;
   }
 
   /** Kills everything, and resolves when nothing is left of it. */
   async close(): Promise<void> {
     this.#closed = true;
-    const programs = [...this.#programs.keys()];
+    const programs = this.#pools.programs;
     for (const program of programs) {
       program.kill({ culprit: null, failure: null });
       this.ended(program, null);
     }
     await Promise.all(programs.map((program) => program.started.then(() => program.remove())));
   }
-}
-
-const unknownExit: ProgramExit = { code: null, signal: null };
-
-/** Of the workflows in a process that was ended for another's sake. Without a verdict it ended by itself, for any of them. */
-const isInnocent = ({ kind, verdict }: Program, attempt: Attempt): boolean =>
-  kind === "workflow" && verdict !== null && verdict.culprit !== attempt && attempt.stop === null;
-
-function cancelled(attempt: Attempt, how: string): Result {
-  const reason = attempt.stop?.reason ?? "cancelled";
-  return { kind: "cancelled", failure: failureOf("CancelledError", `${reason}. ${how}`, { retryable: false }) };
-}
-
-/** What really happened to the attempt whose process ended (A51). */
-function resultOf(program: Program, attempt: Attempt, exit: ProgramExit | null): Result {
-  const failure = program.verdict?.failure ?? null;
-  if (failure !== null && program.verdict?.culprit === attempt) return { kind: "fail", failure };
-  if (attempt.stop !== null) return cancelled(attempt, `The program ${describeExit(exit ?? unknownExit)}.`);
-  if (exit === null && program.adopted) {
-    const message = "The agent was away when the program ended, and nothing says how it did.";
-    return { kind: "lost", failure: failureOf("AgentLost", message, { retryable: true }) };
-  }
-  return {
-    kind: "fail",
-    failure: programExited(exit ?? unknownExit, program.stderrTail(attempt), "without answering"),
-  };
 }

@@ -7,7 +7,7 @@ import { removeFolder } from "../data-folder.ts";
 const untouchedMs = 0;
 
 /**
- * The work folders of one process: each is given to one task at a time, empty. Whether a task left something in its
+ * The work folders of one process: each is given to one work at a time, empty. Whether a task left something in its
  * folder is seen by the folder's time of change, which any entry made or removed moves away from the epoch: one `lstat`
  * a task, and no folder is made, listed or removed on the hot path. Folder 0 is the process's first working directory.
  */
@@ -33,11 +33,6 @@ export class WorkFolders {
       if (!given.includes(made.#path(index))) made.take(made.#path(index))?.catch(() => {});
     }
     return made;
-  }
-
-  /** The folder that works which run side by side share. */
-  get shared(): string {
-    return this.#path(0);
   }
 
   /** The lowest free folder, so that tasks given one at a time all have the process's own. */

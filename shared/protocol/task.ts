@@ -76,6 +76,8 @@ export const programFrameSchema = z.discriminatedUnion("t", [
     name: nameSchema,
     value: programValueSchema,
   }),
+  /** The program is about to end and will not begin this task, which was queued: it goes elsewhere, and counts no attempt. */
+  z.object({ t: z.literal("unbegun"), argsId }),
   /** Asks for a blob as a file; answered by `fetched`. */
   z.object({ t: z.literal("fetch"), argsId, sha256: sha256Schema }),
   z.object({

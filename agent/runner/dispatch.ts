@@ -1,0 +1,128 @@
+import { assert } from "#shared/domain/assert.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { type Attempt, moveAttempt } from "../leases/attempt.ts";
+import type { AttemptJournal } from "../outbox/attempt-journal.ts";
+import { type Pool, poolIdentityOf, poolKeyOf } from "./pool.ts";
+import type { Pools } from "./pools.ts";
+import type { Program } from "./program.ts";
+
+export interface DispatchDeps {
+  readonly pools: Pools;
+  readonly journal: AttemptJournal;
+  readonly start: (pool: Pool) => void;
+  readonly parkAfterMs: () => number;
+}
+
+/** A workflow that others wait behind parks as soon as it only waits (C20). */
+const parkSoonMs = 50;
+
+/**
+ * Gives prepared attempts to processes.
+ *
+ * X1  Tasks get a process strictly in the order in which they became ready, over all pools, so that no pool starves.
+ * X2  At most `slots` task processes are busy or starting; idle ones and spares do not count.
+ */
+export class Dispatch {
+  readonly #deps: DispatchDeps;
+  readonly #capacity: { slots: number; workflowSlots: number };
+  readonly #line: Attempt[] = [];
+  /** Workflow tasks held, in whatever phase. */
+  workflows = 0;
+
+  constructor(deps: DispatchDeps, capacity: { slots: number; workflowSlots: number }) {
+    this.#deps = deps;
+    this.#capacity = capacity;
+  }
+
+  /** Whether every slot is taken by a process at work, so that what waits waits for one of them. */
+  get isFull(): boolean {
+    return this.#deps.pools.busy().working >= this.#capacity.slots;
+  }
+
+  enqueue(attempt: Attempt): void {
+    moveAttempt(attempt, "waiting");
+    this.#lineOf(attempt).push(attempt);
+  }
+
+  takeBack(attempt: Attempt): void {
+    const line = this.#lineOf(attempt);
+    const index = line.indexOf(attempt);
+    if (index >= 0) line.splice(index, 1);
+  }
+
+  /** What waits for a process of this pool, the longest first. */
+  waitingFor(pool: Pool): Attempt[] {
+    if (pool.identity.kind === "workflow") return [...pool.waiting];
+    const key = poolKeyOf(pool.identity);
+    return this.#line.filter((attempt) => poolKeyOf(poolIdentityOf(attempt.lease)) === key);
+  }
+
+  /** Gives what waits to the processes that have room, and starts processes where that helps. */
+  pump(): void {
+    const { pools } = this.#deps;
+    for (const pool of pools.all) if (pool.waiting.length > 0) this.#pumpWorkflows(pool);
+    for (let head = this.#line[0]; head !== undefined; head = this.#line[0]) {
+      const program = this.#findProcess(pools.of(head));
+      if (program === null) return;
+      this.#line.shift();
+      this.#give(program, head);
+    }
+  }
+
+  #lineOf(attempt: Attempt): Attempt[] {
+    return attempt.lease.kind === "workflow" ? this.#deps.pools.of(attempt).waiting : this.#line;
+  }
+
+  #pumpWorkflows(pool: Pool): void {
+    const worksMax = limits.runsPerWorkflowProcessMax;
+    while (pool.waiting.length > 0) {
+      const program = pool.roomiest(worksMax);
+      const next = program === null ? undefined : pool.waiting.shift();
+      if (program === null || next === undefined) break;
+      this.#give(program, next);
+    }
+    while (pool.waiting.length > pool.starting * pool.depth(worksMax)) this.#deps.start(pool);
+  }
+
+  #findProcess(pool: Pool): Program | null {
+    const { working, starting } = this.#deps.pools.busy();
+    const isFree = working < this.#capacity.slots;
+    const isWarm = pool.identity.policy === "warm";
+    const idle = isFree ? pool.idle() : null;
+    if (idle !== null) {
+      // The next fresh attempt finds a spare that has started meanwhile.
+      if (!isWarm && pool.starting === 0) this.#deps.start(pool);
+      return idle;
+    }
+    const mayStart = isFree && (!isWarm || working + starting < this.#capacity.slots);
+    if (mayStart && pool.starting < this.#line.length) this.#deps.start(pool);
+    // Room behind short tasks is worth taking even while a further process starts.
+    return isWarm && pool.depth(1) > 1 ? pool.roomiest(1) : null;
+  }
+
+  #give(program: Program, attempt: Attempt): void {
+    const { lease, prepared } = attempt;
+    assert(prepared !== null, "what is given has been prepared");
+    program.give(attempt, {
+      argsId: attempt.argsId,
+      kind: lease.kind,
+      name: lease.name,
+      task: lease.task,
+      attempt: lease.attempt,
+      ...prepared,
+      ...(lease.kind === "workflow" ? this.#flowOf(attempt) : {}),
+    });
+    this.#deps.journal.given(program.id, attempt);
+  }
+
+  #flowOf({ lease }: Attempt) {
+    const isCrowded = this.workflows >= this.#capacity.workflowSlots;
+    const parkAfterMs = this.#deps.parkAfterMs();
+    return {
+      journalEnd: lease.journalEnd ?? 0,
+      parkAfterMs: isCrowded ? Math.min(parkSoonMs, parkAfterMs) : parkAfterMs,
+      ...(lease.seed === undefined ? {} : { seed: lease.seed }),
+      ...(lease.openedAtMs === undefined ? {} : { openedAtMs: lease.openedAtMs }),
+    };
+  }
+}

@@ -1,0 +1,40 @@
+import type { Connection } from "../connection/connection.ts";
+import { type Attempt, isOver } from "../leases/attempt.ts";
+import type { Hello, Program } from "./program.ts";
+
+/**
+ * Brings a program's idea of its works and the agent's together, on a new connection (C18): works that both know go on,
+ * ones that only the program knows end. Answers those that the program never had, as their `work` was lost on the way.
+ */
+export function greetProgram(deps: { connection: Connection }, program: Program, hello: Hello): Attempt[] {
+  const working = new Map(hello.working.map((work) => [work.argsId, work]));
+  const unheard: Attempt[] = [];
+  for (const attempt of [...program.works.values()]) {
+    const work = working.get(attempt.argsId);
+    if (work !== undefined) resumeWork(deps, program, attempt, work);
+    else if (!isOver(attempt)) unheard.push(attempt);
+  }
+  for (const argsId of working.keys()) {
+    if (program.works.has(argsId)) continue;
+    // Workflows can be forgotten singly; a task that nobody knows must not run on beside others.
+    if (program.kind === "workflow") program.tell(JSON.stringify({ t: "parked", argsId }));
+    else program.kill({ culprit: null, failure: null });
+  }
+  for (const attempt of unheard) program.lose(attempt);
+  return unheard;
+}
+
+function resumeWork(
+  deps: { connection: Connection },
+  program: Program,
+  attempt: Attempt,
+  work: Hello["working"][number],
+): void {
+  // What the program keeps it says again.
+  const saysAgain = (kind: string) => kind === "calls" || kind === "emit";
+  deps.connection.drop((unit) => unit.attempt === attempt.key && saysAgain(unit.kind));
+  attempt.callsOpen.length = 0;
+  attempt.callsAccepted = work.calls ?? attempt.callsAccepted;
+  if (attempt.given === 0) attempt.given = work.given;
+  program.tell(JSON.stringify({ t: "resume", argsId: attempt.argsId }));
+}

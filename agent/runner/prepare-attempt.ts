@@ -1,0 +1,60 @@
+import type { Failure } from "#shared/domain/errors.ts";
+import type { ProgramValue } from "#shared/protocol/task.ts";
+import type { BinaryCache } from "../cache/binary-cache.ts";
+import { failureFrom } from "../failures.ts";
+import { type Attempt, isOver } from "../leases/attempt.ts";
+import type { Values } from "./program-values.ts";
+import { bringAll } from "./relay.ts";
+
+export interface PrepareDeps {
+  readonly cache: BinaryCache;
+  readonly values: Values;
+}
+
+export interface Prepared {
+  ready(attempt: Attempt): void;
+  failed(attempt: Attempt, failure: Failure): void;
+}
+
+/** Brings an attempt's binary and values to this machine. `ready` is called at once when they are here already. */
+export function prepareAttempt(deps: PrepareDeps, attempt: Attempt, then: Prepared): void {
+  const { lease } = attempt;
+  const input = deps.values.bring(attempt, lease.input);
+  const refs = lease.refs === undefined ? null : bringAll(deps.values, attempt, lease.refs);
+  const isHere = deps.cache.ready(lease.binary) !== null;
+  if (isHere && !(input instanceof Promise) && !(refs instanceof Promise)) {
+    hold(attempt, input, refs);
+    then.ready(attempt);
+    return;
+  }
+  void bring(deps, attempt, Promise.all([input, refs])).then((failure) => {
+    // Stopped, stale or given back meanwhile.
+    if (isOver(attempt)) return;
+    if (failure === null) then.ready(attempt);
+    else then.failed(attempt, failure);
+  });
+}
+
+type Brought = [ProgramValue, Record<string, ProgramValue> | null];
+
+async function bring(deps: PrepareDeps, attempt: Attempt, values: Promise<Brought>): Promise<Failure | null> {
+  const { binary, binaryBytes } = attempt.lease;
+  attempt.abort ??= new AbortController();
+  // Awaited only after the binary; its failure must not go unheard until then.
+  values.catch(() => {});
+  try {
+    await deps.cache.acquire(binary, binaryBytes, attempt.abort.signal);
+  } catch (error) {
+    return failureFrom(error, "BinaryUnavailable");
+  }
+  try {
+    hold(attempt, ...(await values));
+    return null;
+  } catch (error) {
+    return failureFrom(error, "ValueUnavailable");
+  }
+}
+
+function hold(attempt: Attempt, input: ProgramValue, refs: Record<string, ProgramValue> | null): void {
+  attempt.prepared = { input, ...(refs === null ? {} : { refs }) };
+}
