@@ -46,9 +46,11 @@ export function joinHops(deps: HopsDeps): Hops {
   const readRun = async (run: RunId) => (await mover.read<RunRecord>(partitionOf(run), [runKey(run)]))[0] ?? null;
   const settle: Hops["settleReport"] = async (report, agent) => {
     const run = runOfTask(report.task);
-    const successor = newRunId(partitionOf(run), clock, random);
-    const seed = Buffer.from(random.bytes(16)).toString("hex");
-    const input = { report, agent, jitter: random.float(), successor, seed };
+    const successor =
+      report.result.kind === "restart"
+        ? { id: newRunId(partitionOf(run), clock, random), seed: Buffer.from(random.bytes(16)).toString("hex") }
+        : null;
+    const input = { report, agent, jitter: random.float(), successor };
     return (await mover.move(partitionOf(run), settleReport, input)).kind;
   };
   return {

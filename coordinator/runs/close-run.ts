@@ -2,7 +2,16 @@ import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#sha
 import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import { type Engine, type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
-import { closingIndex, type RunRecord, runKey, type TaskRecord, taskKey, tasksIndex, timersIndex } from "../records.ts";
+import {
+  closingIndex,
+  countKey,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+  tasksIndex,
+  timersIndex,
+} from "../records.ts";
 import { Change } from "../state/change.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
@@ -78,9 +87,12 @@ const closed: Move<Closed, "closed" | "again"> = {
 /** Cancels what a cancelled or ended run still has open, a bounded number of calls at a time; doing it twice is harmless. */
 export async function closeRun(deps: CloseDeps, run: RunId): Promise<void> {
   for (;;) {
-    const { found } = await deps.engine.get([runKey(run)]);
-    const state = found[0]?.value ? (JSON.parse(found[0].value) as RunRecord).state : "";
-    await cancelOpenCalls(deps, run);
+    const counts = ["calls", "succeeded", "failed", "cancelled"] as const;
+    const { found } = await deps.engine.get([runKey(run), ...counts.map((what) => countKey(run, what))]);
+    const [record, calls, ...settled] = found;
+    const state = record?.value ? (JSON.parse(record.value) as RunRecord).state : "";
+    const open = Number(calls?.value ?? 0) - settled.reduce((sum, { value }) => sum + Number(value ?? 0), 0);
+    if (open > 0) await cancelOpenCalls(deps, run);
     await stopEndedWorkflow(deps, run);
     if ((await deps.mover.move(partitionOf(run), closed, { run, state })) === "closed") return;
   }

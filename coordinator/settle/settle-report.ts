@@ -1,3 +1,4 @@
+import { assert } from "#shared/domain/assert.ts";
 import type { Failure } from "#shared/domain/errors.ts";
 import { partitionOf, type RunId, runOfTask, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
@@ -25,10 +26,8 @@ export interface SettleReport {
   readonly agent: string;
   /** A number in [0, 1): the jitter of a retry's pause, drawn outside so that the decision stays pure. */
   readonly jitter: number;
-  /** The id that a restarted run's successor gets. */
-  readonly successor: RunId;
-  /** Seed of the successor. */
-  readonly seed: string;
+  /** Of a restart: id and seed of the run that goes on. */
+  readonly successor: { readonly id: RunId; readonly seed: string } | null;
 }
 
 export type SettleOutcome =
@@ -186,7 +185,8 @@ export function pauseMs(retry: Retry, attemptsEnded: number, jitter: number): nu
 function retryTask(change: Change, task: TaskRecord, failure: Failure, delayMs: number): void {
   const id = taskId(task.run, task.key);
   // A workflow's own crashes are in its attempts: in the journal they would look like getting further.
-  if (task.kind === "task") change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
+  if (task.kind === "task")
+    change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
   if (delayMs < 1) {
     makeReady(change, task);
     return;
@@ -209,7 +209,7 @@ function settleWorkflow(
   }
   const end = endOf(run, input);
   endWorkflowTask(change, task, end);
-  if (end.state === "restarted" && result.kind === "restart") writeSuccessor(change, run, task, input, result.input);
+  if (input.successor && result.kind === "restart") writeSuccessor(change, run, task, input.successor, result.input);
   endRun(change, run, end);
   return "settled";
 }
@@ -220,7 +220,8 @@ function endOf(run: RunRecord, input: SettleReport): RunEnd {
     case "done":
       return { state: "succeeded", output: result.output };
     case "restart":
-      return { state: "restarted", next: input.successor };
+      assert(input.successor, "a restart comes with the id of the run that goes on");
+      return { state: "restarted", next: input.successor.id };
     case "cancelled":
       return { state: "cancelled", failure: result.failure as Failure };
     default: {
@@ -267,16 +268,18 @@ function endWorkflowTask(change: Change, task: TaskRecord, end: RunEnd): void {
   });
 }
 
-function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, ids: SettleReport, input: Value): void {
-  const successor: NewRun = {
-    id: ids.successor,
+type Successor = NonNullable<SettleReport["successor"]>;
+
+function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, successor: Successor, input: Value): void {
+  const next: NewRun = {
+    id: successor.id,
     project: run.project,
     release: run.release,
     workflow: run.workflow,
     queue: task.queue,
     options: task.options,
     input,
-    seed: ids.seed,
+    seed: successor.seed,
     trigger: run.trigger,
     parent: run.parent,
     previous: run.id,
@@ -286,5 +289,5 @@ function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, ids: S
     refs: [],
     waits: false,
   };
-  writeNewRun(change, successor);
+  writeNewRun(change, next);
 }
