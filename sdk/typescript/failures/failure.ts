@@ -1,4 +1,4 @@
-import type { Failure } from "#shared/domain/errors.ts";
+import { type Failure, SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
 
 const causesMax = 5;
@@ -26,7 +26,7 @@ export function failureOf(thrown: unknown, options: { retryable?: boolean; cause
   const plainDetails = details === undefined ? undefined : asJson(details);
   return {
     type: cut(typeOf(thrown), 200),
-    message: cut(String(thrown.message), limits.messageCharsMax),
+    message: cut(messageOf(thrown), limits.messageCharsMax),
     retryable: options.retryable ?? retryable !== false,
     ...(typeof thrown.stack === "string" ? { stack: cut(withoutRuntime(thrown.stack), limits.stackCharsMax) } : {}),
     ...(cause === undefined || causes === 0 ? {} : { cause: failureOf(cause, { causes: causes - 1 }) }),
@@ -41,11 +41,15 @@ const withoutRuntime = (stack: string): string =>
     .filter((line) => !/^\s+at .*\(?node:/.test(line))
     .join("\n");
 
-/** `name` where a class sets one, else the name of the class. */
+/** `name` where a class sets one, else the name of the class; of Salt's own errors the code. */
 function typeOf(error: Error): string {
+  if (error instanceof SaltError && error.name === "SaltError") return error.code;
   const name = typeof error.name === "string" && error.name !== "" ? error.name : "Error";
   return name === "Error" ? error.constructor?.name || "Error" : name;
 }
+
+const messageOf = (error: Error): string =>
+  error instanceof SaltError && error.next !== undefined ? `${error.message} ${error.next}` : String(error.message);
 
 function describeThrown(thrown: unknown): string {
   if (typeof thrown === "string") return thrown;

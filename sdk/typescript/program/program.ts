@@ -78,7 +78,7 @@ export class Program {
   /** The first frame of each connection. */
   hello(): ProgramFrame {
     const { argsId, session, pid } = this.#deps;
-    const working = [...this.#works].map(([id, state]) => ({ argsId: id, given: givenOf(state) }));
+    const working = [...this.#works].map(([id, state]) => ({ argsId: id, ...progressOf(state) }));
     return { t: "hello", protocol: taskProtocol, sdk: sdkName, session, pid, argsId, working };
   }
 
@@ -297,7 +297,7 @@ export class Program {
   }
 }
 
-function givenOf(state: WorkState): number {
-  if (state.kind === "workflow") return state.execution.given;
-  return state.kind === "ended" ? (state.frame.given ?? 0) : 0;
+function progressOf(state: WorkState): { given: number; calls?: number } {
+  if (state.kind === "workflow") return { given: state.execution.given, calls: state.execution.acceptedCalls };
+  return { given: state.kind === "ended" ? (state.frame.given ?? 0) : 0 };
 }

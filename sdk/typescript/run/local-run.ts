@@ -117,7 +117,9 @@ export class LocalRun {
   }
 
   #rest(awaiting: readonly CallKey[]): void {
-    if (this.#deps.activity.count > 0 || this.#pending.length > 0) return;
+    // A run that waits for a child is as stuck as the child, which says for what.
+    const waitsForChild = awaiting.some((key) => this.#children.has(key));
+    if (this.#deps.activity.count > 0 || this.#pending.length > 0 || waitsForChild) return;
     this.#over = true;
     this.#execution.close();
     this.#ended.resolve({ kind: "stuck", awaiting });
@@ -174,6 +176,7 @@ export class LocalRun {
     this.#deps.activity.count -= 1;
     const outcome = await child.run();
     this.#deps.activity.count += 1;
+    this.#children.delete(call.key);
     if (outcome.kind === "succeeded") return succeeded(outcome.output);
     if (outcome.kind === "failed") return failed(outcome.failure);
     this.#over = true;

@@ -59,6 +59,7 @@ export class FakeWork {
   end: WorkEnd | null = null;
   given = 0;
   parks = 0;
+  readonly warnings: string[] = [];
   readonly #journal: FakeJournal;
   readonly #execution: WorkflowExecution;
   readonly #replayEnd: number;
@@ -89,7 +90,7 @@ export class FakeWork {
         end: (end) => {
           this.end = end;
         },
-        warn: () => {},
+        warn: (message) => void this.warnings.push(message),
       },
       work,
     );
@@ -115,6 +116,10 @@ export class FakeWork {
 
   accept(): void {
     this.#execution.receive({ t: "accepted", argsId: "w", calls: this.sent.length });
+  }
+
+  get acceptedCalls(): number {
+    return this.#execution.acceptedCalls;
   }
 
   cut(): void {

@@ -1,4 +1,5 @@
-import { sha256 } from "#shared/domain/ids.ts";
+import { hash } from "node:crypto";
+import type { Sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { ProgramCall } from "#shared/protocol/task.ts";
 import { type Texts, toProgramValue } from "../program/texts.ts";
@@ -19,7 +20,7 @@ export function digestedText(body: CallBody): string {
   }
 }
 
-export const digestOf = (body: CallBody) => sha256(digestedText(body));
+export const digestOf = (body: CallBody): Sha256 => hash("sha256", digestedText(body)) as Sha256;
 
 /** A call as it is sent: its argument inline or in a file of the work folder. */
 export function callFrame(call: WorkflowCall, body: CallBody, to: { texts: Texts; folder: string }): ProgramCall {

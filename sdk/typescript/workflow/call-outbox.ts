@@ -25,6 +25,8 @@ export interface CallOutbox {
   flush(at: { readonly given: number; readonly replaying: boolean }): void;
   /** Sends again what a new connection may not know. */
   resume(given: number): void;
+  /** How many of the calls sent by this process, from the first on without gap, are known to be safe. */
+  readonly acceptedCount: number;
   /** Whether every call is sent and safe. */
   readonly quiet: boolean;
 }
@@ -68,11 +70,19 @@ export function createCallOutbox(deps: {
       if (!asked.has(call)) asks.set(call, now || asks.get(call) === true);
     },
     unsent: () => calls.filter((call) => call.stage === "unsent"),
-    journaled: (key) => void kept.delete(key),
+    journaled(key) {
+      kept.delete(key);
+      for (let next = sentKeys[acceptedCount]; next !== undefined && !kept.has(next); next = sentKeys[acceptedCount]) {
+        acceptedCount += 1;
+      }
+    },
     accepted(count) {
       for (; acceptedCount < Math.min(count, sentKeys.length); acceptedCount++) {
         kept.delete(sentKeys[acceptedCount] as CallKey);
       }
+    },
+    get acceptedCount() {
+      return acceptedCount;
     },
     flush({ given, replaying }) {
       if (!replaying && calls.length > 0) {

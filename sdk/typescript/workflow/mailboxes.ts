@@ -8,6 +8,8 @@ import type { WorkflowCall } from "./workflow-call.ts";
 export interface Mailboxes {
   /** Hands an arrival to the first open wait and answers it, or keeps it for the next. */
   arrive(name: string, value: ProgramValue): WorkflowCall | null;
+  /** Keeps an arrival, whoever waits. */
+  keep(name: string, value: ProgramValue): void;
   /** Gives a new wait the first arrival that nobody took, if any. */
   wait(name: string, call: WorkflowCall): void;
   /** Arrivals that nobody took. */
@@ -36,6 +38,7 @@ export function createMailboxes(): Mailboxes {
       box.arrived.push(value);
       return null;
     },
+    keep: (name, value) => void boxOf(name).arrived.push(value),
     wait(name, call) {
       const box = boxOf(name);
       const value = box.arrived.shift();

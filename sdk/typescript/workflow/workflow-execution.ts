@@ -85,6 +85,11 @@ export class WorkflowExecution {
     return this.#entries.given;
   }
 
+  /** How many of the calls sent by this process are known to be safe. */
+  get acceptedCalls(): number {
+    return this.#outbox.acceptedCount;
+  }
+
   /** Begins to run the user's function; what it does becomes frames at the next rest. */
   start(definition: WorkflowDefinition): void {
     const body = runWithin({ kind: "workflow", execution: this, shielded: false }, () =>
@@ -290,6 +295,7 @@ export class WorkflowExecution {
       return "idle";
     }
     this.#entries.pass();
+    if (entry.e === "signal" && !this.#isRunning()) this.#mailboxes.keep(entry.name, entry.value);
     if (!this.#isRunning() || (entry.e !== "signal" && entry.e !== "cancel")) return "passed";
     this.#nowMs = entry.at;
     if (entry.e === "cancel") return this.#deliverCancel(entry.reason);
