@@ -1,9 +1,7 @@
-import { SaltError } from "#shared/domain/errors.ts";
 import type { Answer, QueryIn, RouteName } from "#shared/protocol/routes.ts";
 import type { Client } from "./client.ts";
 
 const pageRows = 200;
-const rowsMax = 100_000;
 
 type ListRoute = {
   [Name in RouteName]: Answer<Name> extends { rows: readonly unknown[]; cursor: string | null } ? Name : never;
@@ -31,13 +29,4 @@ export async function listRows<Name extends Exclude<ListRoute, "readJournal" | "
     cursor = answer.cursor;
   } while (cursor !== null && rows.length < request.limit);
   return rows;
-}
-
-/** The `--limit` of a list. */
-export function parseLimit(text: unknown): number {
-  const limit = Number(text);
-  if (Number.isInteger(limit) && limit >= 1 && limit <= rowsMax) return limit;
-  throw new SaltError("BadRequest", `'${String(text)}' is no number of rows.`, {
-    next: `give one from 1 to ${rowsMax}`,
-  });
 }

@@ -41,7 +41,7 @@ export function printList<Row extends object>(
     cli.stderr.write(`${options.empty}\n`);
     return;
   }
-  const width = cli.stdout.isTTY ? (cli.stdout.columns ?? 80) : null;
+  const width = cli.stdout.isTTY ? cli.stdout.columns || 80 : null;
   for (const line of tableLines(rows, columns, { width, colours: coloursFor(cli, cli.stdout) })) {
     cli.stdout.write(`${line}\n`);
   }

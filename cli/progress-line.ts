@@ -20,7 +20,7 @@ export class ProgressLine {
     if (!canRepaint(this.#cli) || (done < total && nowMs - this.#paintedAtMs < repaintMs)) return;
     this.#paintedAtMs = nowMs;
     this.#painted = true;
-    const width = this.#cli.stderr.columns ?? 80;
+    const width = this.#cli.stderr.columns || 80;
     const line = `${what}  ${bar(total === 0 ? 1 : done / total)}  ${bytesText(done)} of ${bytesText(total)}`;
     this.#cli.stderr.write(`\r\x1b[K${cutText(line, width - 1)}`);
   }

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => remove());
 
-describe("salt build", () => {
+describe("salt build", { timeout: 60_000 }, () => {
   it("makes an executable that runs where there is no Node, and tells what is in it", async () => {
     const file = built.binaries[0]?.file ?? "";
     const { stdout } = await execute("/usr/bin/env", ["-i", "PATH=/nonexistent", file, "describe"], { cwd: "/" });

@@ -4,6 +4,7 @@ import { type Cli, note } from "../cli.ts";
 import { collect, type SaltCommand, settingsOf } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
+import { parseLabels, parseSlots } from "../parse-flags.ts";
 import { logLevels, serverLog } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
@@ -45,29 +46,12 @@ export function addAgent(root: SaltCommand, cli: Cli): void {
         ...(options.name === undefined ? {} : { name: String(options.name) }),
         ...(options.slots === undefined ? {} : { slots: parseSlots(String(options.slots)) }),
       });
+      const stopped = untilStopped(cli);
       note(cli, `Agent ${agent.id} dials ${url.value}`);
-      const why = await Promise.race([untilStopped(cli), agent.closed.then(() => "closed" as const)]);
+      const why = await Promise.race([stopped, agent.closed.then(() => "closed" as const)]);
       if (why === "closed") return 1;
       note(cli, "Draining: no new tasks, those under way may finish. Ctrl-C again leaves at once.");
       await agent.drain();
       return 0;
     });
-}
-
-export function parseLabels(labels: readonly string[]): Record<string, string> {
-  const pairs = labels.map((label) => {
-    const equals = label.indexOf("=");
-    const name = equals < 0 ? label : label.slice(0, equals);
-    if (!/^[A-Za-z0-9_./-]{1,63}$/.test(name)) {
-      throw new SaltError("BadRequest", `'${label}' is no label.`, { next: "write it as gpu or zone=eu" });
-    }
-    return [name, equals < 0 ? "" : label.slice(equals + 1)] as const;
-  });
-  return Object.fromEntries(pairs);
-}
-
-function parseSlots(text: string): number {
-  const slots = Number(text);
-  if (Number.isInteger(slots) && slots >= 0 && slots <= 10_000) return slots;
-  throw new SaltError("BadRequest", `'${text}' is no number of slots.`, { next: "give one from 0 to 10000" });
 }

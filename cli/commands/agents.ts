@@ -2,8 +2,9 @@ import type { AgentView } from "#shared/protocol/api.ts";
 import type { Cli } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText } from "../duration.ts";
-import { listRows, parseLimit } from "../list-rows.ts";
+import { listRows } from "../list-rows.ts";
 import { type Column, paintStatus, printFields, printJson, printList } from "../output.ts";
+import { parseLimit } from "../parse-flags.ts";
 import { dateText } from "../time-text.ts";
 
 export function addAgents(root: SaltCommand, cli: Cli): void {

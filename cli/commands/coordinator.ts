@@ -1,8 +1,8 @@
 import path from "node:path";
-import { SaltError } from "#shared/domain/errors.ts";
 import { type Cli, note } from "../cli.ts";
 import type { SaltCommand } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
+import { parsePort } from "../parse-flags.ts";
 import { logLevels, serverLog } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
@@ -35,20 +35,16 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
         allowRemote: Boolean(options.allowRemote),
         logger,
       });
+      // Before anything is said, so that who waits for it may stop us at once.
+      const stopped = untilStopped(cli);
       note(cli, `The coordinator listens on ${coordinator.url}`);
       if (coordinator.adminToken !== null) {
         note(cli, "Its first admin token, which is not shown again:");
         cli.stdout.write(`${coordinator.adminToken}\n`);
         note(cli, `→ salt context add here --url ${coordinator.url} --token <token>`);
       }
-      await untilStopped(cli);
+      await stopped;
       await coordinator.close();
       return 0;
     });
-}
-
-export function parsePort(text: string): number {
-  const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new SaltError("BadRequest", `'${text}' is no port.`, { next: "give a number from 0 to 65535" });
 }

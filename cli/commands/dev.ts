@@ -2,7 +2,7 @@ import path from "node:path";
 import { readProject } from "../build/read-project.ts";
 import type { Cli } from "../cli.ts";
 import type { SaltCommand } from "../command.ts";
-import { parsePort } from "./coordinator.ts";
+import { parsePort, parseSlots } from "../parse-flags.ts";
 
 export function addDev(root: SaltCommand, cli: Cli): void {
   root
@@ -26,7 +26,7 @@ export function addDev(root: SaltCommand, cli: Cli): void {
       await runDev(cli, {
         folder: project.folder,
         port: options.port === undefined ? null : parsePort(String(options.port)),
-        slots: options.slots === undefined ? null : Number(options.slots),
+        slots: options.slots === undefined ? null : parseSlots(String(options.slots)),
         release: Boolean(options.release),
         watch: !options.once,
       });

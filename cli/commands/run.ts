@@ -8,6 +8,7 @@ import { clientOf, type SaltCommand } from "../command.ts";
 import { parseDuration } from "../duration.ts";
 import { findWorkflow } from "../find-workflow.ts";
 import { printJson } from "../output.ts";
+import { parsePriority } from "../parse-flags.ts";
 import { readValue } from "../read-value.ts";
 import { tellEnd } from "../watch/tell-end.ts";
 import { watchRun } from "../watch/watch-run.ts";
@@ -74,9 +75,3 @@ async function openRun(client: Client, request: { key: string; body: OpenRunRequ
 /** Nothing listens there: waiting will not help, and the reader wants to know now. */
 const isRefused = (error: SaltError): boolean =>
   (error.cause as NodeJS.ErrnoException | undefined)?.code === "ECONNREFUSED";
-
-function parsePriority(text: string): number {
-  const priority = Number(text);
-  if (Number.isInteger(priority) && Math.abs(priority) <= 100) return priority;
-  throw new SaltError("BadRequest", `'${text}' is no priority.`, { next: "give a whole number from -100 to 100" });
-}

@@ -2,8 +2,9 @@ import { roleSchema, type TokenView } from "#shared/protocol/api.ts";
 import { type Cli, note } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText, durationText, parseDuration } from "../duration.ts";
-import { listRows, parseLimit } from "../list-rows.ts";
+import { listRows } from "../list-rows.ts";
 import { type Column, printJson, printList } from "../output.ts";
+import { parseLimit } from "../parse-flags.ts";
 import { usageProblem } from "../usage.ts";
 
 export function addTokens(root: SaltCommand, cli: Cli): void {

@@ -3,8 +3,9 @@ import type { TriggerView } from "#shared/protocol/api.ts";
 import { type Cli, note } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText, durationText } from "../duration.ts";
-import { listRows, parseLimit } from "../list-rows.ts";
+import { listRows } from "../list-rows.ts";
 import { type Column, printJson, printList } from "../output.ts";
+import { parseLimit } from "../parse-flags.ts";
 import { readValue } from "../read-value.ts";
 
 export function addTriggers(root: SaltCommand, cli: Cli): void {

@@ -3,8 +3,9 @@ import type { Cli } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText } from "../duration.ts";
 import { findWorkflow } from "../find-workflow.ts";
-import { listRows, parseLimit } from "../list-rows.ts";
+import { listRows } from "../list-rows.ts";
 import { type Column, printFields, printJson, printList } from "../output.ts";
+import { parseLimit } from "../parse-flags.ts";
 import { dateText } from "../time-text.ts";
 
 export function addWorkflows(root: SaltCommand, cli: Cli): void {

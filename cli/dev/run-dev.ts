@@ -40,6 +40,7 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
   const coordinator = await startCoordinatorForDev(options, state, logger);
   let agent: Agent | null = null;
   const devFile = path.join(options.folder, devFileName);
+  const stopped = untilStopped(cli);
   try {
     const tokens = await devTokens(state, coordinator);
     await writePrivate(devFile, JSON.stringify({ url: coordinator.url, token: tokens.admin, pid: process.pid }));
@@ -53,7 +54,7 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
     await refresh();
     if (options.watch) note(cli, "Watching for saves. Ctrl-C stops.");
     const watching = options.watch ? watchFolder(options.folder, refresh) : null;
-    await untilStopped(cli);
+    await stopped;
     note(cli, "Stopping");
     await watching?.close();
   } finally {

@@ -12,49 +12,68 @@ export interface CallProgress {
   readonly endedAtMs: number | null;
 }
 
-export interface RunProgress {
-  readonly calls: ReadonlyMap<string, CallProgress>;
-  readonly openedAtMs: number | null;
-  /** The run's state once it has ended, with the time. */
-  readonly ended: { readonly state: string; readonly atMs: number } | null;
-}
+/**
+ * What a run's journal says so far. `take` is its only change.
+ *
+ * A signal's arrival is not a settlement of the wait for it: the n-th wait of a name that is still open takes the n-th
+ * arrival, and one that came early is kept for the next wait.
+ */
+export class RunProgress {
+  readonly #calls = new Map<string, CallProgress>();
+  readonly #kept = new Map<string, number>();
+  #openedAtMs: number | null = null;
+  #ended: { readonly state: string; readonly atMs: number } | null = null;
 
-export const noProgress: RunProgress = { calls: new Map(), openedAtMs: null, ended: null };
+  /** In the order of the calls. */
+  get calls(): readonly CallProgress[] {
+    return [...this.#calls.values()];
+  }
 
-/** Pure, save that the calls' map is carried on rather than copied: a journal may have 50,000 of them. */
-export function foldJournal(before: RunProgress, row: JournalRow): RunProgress {
-  switch (row.e) {
-    case "opened":
-      return { ...before, openedAtMs: row.atMs };
-    case "called":
-      return withCall(before, {
-        key: row.key ?? "",
-        kind: row.kind ?? "task",
-        name: row.name ?? "",
-        state: "open",
-        failed: 0,
-        openedAtMs: row.atMs,
-        endedAtMs: null,
-      });
-    case "retried": {
-      const call = before.calls.get(row.key ?? "");
-      return call ? withCall(before, { ...call, state: "retrying", failed: call.failed + 1 }) : before;
+  get openedAtMs(): number | null {
+    return this.#openedAtMs;
+  }
+
+  get ended(): { readonly state: string; readonly atMs: number } | null {
+    return this.#ended;
+  }
+
+  take(row: JournalRow): void {
+    const call = this.#calls.get(row.key ?? "");
+    if (row.e === "opened") this.#openedAtMs = row.atMs;
+    else if (row.e === "ended") this.#ended = { state: row.state ?? "succeeded", atMs: row.atMs };
+    else if (row.e === "called") this.#open(row);
+    else if (row.e === "signal") this.#arrive(row.name ?? "", row.atMs);
+    else if (row.e === "retried" && call) this.#set({ ...call, state: "retrying", failed: call.failed + 1 });
+    else if (row.e === "settled" && call?.endedAtMs === null) {
+      this.#set({ ...call, state: (row.outcome ?? "succeeded") as CallProgress["state"], endedAtMs: row.atMs });
     }
-    case "settled": {
-      const call = before.calls.get(row.key ?? "");
-      const state = (row.outcome ?? "succeeded") as CallProgress["state"];
-      return call ? withCall(before, { ...call, state, endedAtMs: row.atMs }) : before;
+  }
+
+  #open(row: JournalRow): void {
+    const call: CallProgress = {
+      key: row.key ?? "",
+      kind: row.kind ?? "task",
+      name: row.name ?? "",
+      state: "open",
+      failed: 0,
+      openedAtMs: row.atMs,
+      endedAtMs: null,
+    };
+    const kept = call.kind === "signal" ? (this.#kept.get(call.name) ?? 0) : 0;
+    if (kept > 0) this.#kept.set(call.name, kept - 1);
+    this.#set(kept > 0 ? { ...call, state: "succeeded", endedAtMs: row.atMs } : call);
+  }
+
+  #arrive(name: string, atMs: number): void {
+    for (const call of this.#calls.values()) {
+      if (call.kind !== "signal" || call.name !== name || call.endedAtMs !== null) continue;
+      this.#set({ ...call, state: "succeeded", endedAtMs: atMs });
+      return;
     }
-    case "ended":
-      return { ...before, ended: { state: row.state ?? "succeeded", atMs: row.atMs } };
-    default:
-      return before;
+    this.#kept.set(name, (this.#kept.get(name) ?? 0) + 1);
+  }
+
+  #set(call: CallProgress): void {
+    this.#calls.set(call.key, call);
   }
 }
-
-function withCall(before: RunProgress, call: CallProgress): RunProgress {
-  (before.calls as Map<string, CallProgress>).set(call.key, call);
-  return { ...before };
-}
-
-export const startProgress = (): RunProgress => ({ ...noProgress, calls: new Map() });

@@ -14,10 +14,10 @@ export interface TableView {
 
 /** The live table: one line a call while they fit, else one line a name; and a line for the whole run. */
 export function taskTable(title: string, progress: RunProgress, view: TableView): string[] {
-  const calls = [...progress.calls.values()];
+  const { calls } = progress;
   const room = Math.max(3, view.height - 3);
   const rows = calls.length <= room ? callLines(calls, view) : nameLines(calls, view, room);
-  return [...rows, summaryLine(title, progress, calls, view)].map((line) => line);
+  return [...rows, summaryLine(title, progress, calls, view)];
 }
 
 function callLines(calls: readonly CallProgress[], view: TableView): string[] {

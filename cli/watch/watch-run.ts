@@ -5,6 +5,7 @@
  *     cancel it, and watching goes on to its end; the next one leaves at once.
  * W2  A run that restarts goes on as another run, which is then followed in its place.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { RunId } from "#shared/domain/ids.ts";
 import { journalRowSchema, type RunView } from "#shared/protocol/api.ts";
 import { cleanText } from "../clean-text.ts";
@@ -16,11 +17,13 @@ import { timeText } from "../time-text.ts";
 import { journalLine } from "./journal-line.ts";
 import { LiveScreen } from "./live-screen.ts";
 import { type LogLine, LogLines, logRowsSchema } from "./log-lines.ts";
-import { foldJournal, type RunProgress, startProgress } from "./run-progress.ts";
+import { RunProgress } from "./run-progress.ts";
 import { taskTable } from "./task-table.ts";
 
 const secondInterruptMs = 2_000;
-/** How long log lines are waited for once the journal has ended. */
+/** Once the journal has ended, log lines are waited for until none came for so long, */
+const logsQuietMs = 300;
+/** and at most so long. */
 const logsLateMs = 3_000;
 
 export type WatchEnd =
@@ -61,8 +64,9 @@ class Watching {
   readonly #forgetInterrupts: () => void;
   #stopped: "detached" | "timedOut" | null = null;
   #leaving: NodeJS.Timeout | null = null;
-  #progress: RunProgress = startProgress();
+  #progress = new RunProgress();
   #screen: LiveScreen | null = null;
+  #loggedAtMs = 0;
   cancelAsked = false;
 
   constructor(cli: Cli, client: Client, run: RunId) {
@@ -85,7 +89,7 @@ class Watching {
   /** Null when the run has ended; else why watching stopped before. */
   async follow(run: RunView, options: WatchOptions): Promise<"detached" | "timedOut" | null> {
     this.#run = run.id;
-    this.#progress = startProgress();
+    this.#progress = new RunProgress();
     const screen = new LiveScreen(this.#cli, () => this.#table(`${run.project}/${run.workflow}  ${run.id}`));
     this.#screen = screen;
     const logsStop = new AbortController();
@@ -94,9 +98,9 @@ class Watching {
       const journal = this.#followJournal(screen);
       // Logs end early only by failing, and then it is their failure that counts.
       await (logs === null ? journal : Promise.race([journal, logs.then(() => journal)]));
-      const late = setTimeout(() => logsStop.abort(), logsLateMs);
+      if (logs !== null && this.#stopped === null) await Promise.race([logs, this.#logsQuiet()]);
+      logsStop.abort();
       await logs;
-      clearTimeout(late);
     } finally {
       logsStop.abort();
       logs?.catch(() => undefined);
@@ -112,7 +116,7 @@ class Watching {
     const options = { signal: this.#stop.signal, onLink };
     for await (const { value } of followStream(this.#client, "followJournal", request, options)) {
       const row = journalRowSchema.parse(value);
-      this.#progress = foldJournal(this.#progress, row);
+      this.#progress.take(row);
       const line = journalLine(row);
       if (line !== null && !screen.live) screen.line(`${timeText(row.atMs)} ${line}`);
       if (this.#progress.ended !== null) return;
@@ -128,16 +132,27 @@ class Watching {
     for (const line of lines.flush()) this.#logLine(screen, line);
   }
 
+  async #logsQuiet(): Promise<void> {
+    const endedAtMs = this.#cli.nowMs();
+    for (;;) {
+      const nowMs = this.#cli.nowMs();
+      const dueMs = Math.min(Math.max(endedAtMs, this.#loggedAtMs) + logsQuietMs, endedAtMs + logsLateMs);
+      if (nowMs >= dueMs) return;
+      await sleep(dueMs - nowMs);
+    }
+  }
+
   #logLine(screen: LiveScreen, line: LogLine): void {
     const colours = coloursFor(this.#cli, this.#cli.stderr);
+    this.#loggedAtMs = this.#cli.nowMs();
     screen.line(`${colours.dim(`${cleanText(line.key)} │`)} ${cleanText(line.text, { colours: colours.level > 0 })}`);
   }
 
   #table(title: string): string[] {
     const { columns, rows } = this.#cli.stderr;
     const colours = coloursFor(this.#cli, this.#cli.stderr);
-    const height = Math.min(20, (rows ?? 24) - 2);
-    return taskTable(title, this.#progress, { width: columns ?? 80, height, nowMs: this.#cli.nowMs(), colours });
+    const height = Math.min(20, (rows || 24) - 2);
+    return taskTable(title, this.#progress, { width: columns || 80, height, nowMs: this.#cli.nowMs(), colours });
   }
 
   /** W1 */

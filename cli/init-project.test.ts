@@ -1,0 +1,47 @@
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { templates } from "./init-project.ts";
+import { salt, temporaryFolder } from "./testing/fake-cli.ts";
+
+let folder = "";
+let remove = async () => {};
+beforeAll(async () => {
+  ({ folder, remove } = await temporaryFolder());
+});
+afterAll(() => remove());
+
+describe("salt init", () => {
+  it("makes a project of each template, with its name in it, and says what to do next", async () => {
+    for (const template of Object.keys(templates)) {
+      const ran = await salt(["init", `my-${template}`, "-t", template], { cwd: folder });
+      expect([ran.code, ran.out]).toEqual([0, ""]);
+      expect(ran.err).toMatch(new RegExp(`→ cd my-${template}\n→ salt dev\n→ salt run `));
+      const own = path.join(folder, `my-${template}`);
+      expect(await readdir(own)).toEqual(
+        [".gitignore", "README.md", "node_modules", "package.json", "salt.yaml", "src", "tsconfig.json"].sort(),
+      );
+      expect(await readFile(path.join(own, "salt.yaml"), "utf8")).toContain(`\nname: my-${template}\n`);
+      for (const file of ["README.md", "package.json", "salt.yaml"]) {
+        expect(await readFile(path.join(own, file), "utf8")).not.toContain("{{");
+      }
+    }
+  });
+
+  it("overwrites nothing, and then makes nothing", async () => {
+    const own = path.join(folder, "taken");
+    await mkdir(own);
+    await writeFile(path.join(own, "README.md"), "mine");
+    const ran = await salt(["init", "taken"], { cwd: folder });
+    expect([ran.code, ran.err]).toEqual([1, expect.stringContaining("README.md is there already")]);
+    expect(await readdir(own)).toEqual(["README.md"]);
+    expect(await readFile(path.join(own, "README.md"), "utf8")).toBe("mine");
+  });
+
+  it("makes a name of the folder's that fits, and refuses one that cannot", async () => {
+    const made = await salt(["init", "My Flow 2!", "--json", "name"], { cwd: folder });
+    expect(made.out).toBe('{"name":"My-Flow-2-"}\n');
+    expect((await salt(["init", "123"], { cwd: folder })).err).toContain("must begin with a letter");
+    expect((await salt(["init", "x", "-t", "helo"], { cwd: folder })).err).toContain("Did you mean 'hello'?");
+  });
+});
