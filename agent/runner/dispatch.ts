@@ -88,11 +88,11 @@ export class Dispatch {
     const { working, starting } = this.#deps.pools.busy();
     const isFree = working < this.#capacity.slots;
     const isWarm = pool.identity.policy === "warm";
-    const idle = isFree ? pool.idle() : null;
-    if (idle !== null) {
+    const free = isFree ? pool.free() : null;
+    if (free !== null) {
       // The next fresh attempt finds a spare that has started meanwhile.
       if (!isWarm && pool.starting === 0) this.#deps.start(pool);
-      return idle;
+      return free;
     }
     const mayStart = isFree && (!isWarm || working + starting < this.#capacity.slots);
     if (mayStart && pool.starting < this.#line.length) this.#deps.start(pool);

@@ -52,8 +52,9 @@ export class Pool {
     return count;
   }
 
-  idle(): Program | null {
-    for (const program of this.programs) if (program.isIdle) return program;
+  /** A process that can begin a task at once. That the coordinator has yet to accept its last answers keeps it from nothing. */
+  free(): Program | null {
+    for (const program of this.programs) if (program.room(1) > 0) return program;
     return null;
   }
 
