@@ -3,6 +3,7 @@ import { encodeValue } from "#shared/values/encode-value.ts";
 import { FileValue } from "#shared/values/types.ts";
 import { CancelledError } from "../failures/errors.ts";
 import { type Texts, toProgramValue } from "../program/texts.ts";
+import { assertEmitKey, assertName } from "../workflow/check-call.ts";
 import type { TaskDeps } from "./execute-task.ts";
 import type { TaskContext } from "./task-context.ts";
 
@@ -44,18 +45,21 @@ export function createTaskContext(host: TaskHost, work: Work): RunningTask {
       host.send({
         t: "progress",
         argsId,
-        ...(typeof first === "number" ? { fraction: Math.min(1, Math.max(0, first)) } : {}),
+        ...(typeof first === "number" && !Number.isNaN(first) ? { fraction: Math.min(1, Math.max(0, first)) } : {}),
         ...(message === undefined ? {} : { message: message.slice(0, 1_000) }),
       });
     },
     emit(name, value, options = {}) {
+      assertName("value's", name);
       const n = (emitted.get(name) ?? 0) + 1;
       emitted.set(name, n);
+      const key = options.key ?? `${name}#${n}`;
+      assertEmitKey(key);
       const text = encodeValue(value);
       host.emit({
         t: "emit",
         argsId,
-        key: options.key ?? `${name}#${n}`,
+        key,
         name,
         value: toProgramValue(host.texts, folder, text),
       });

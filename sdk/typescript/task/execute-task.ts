@@ -4,7 +4,7 @@ import type { FileValue } from "#shared/values/types.ts";
 import { runWithin } from "../ambient.ts";
 import { inputOf, outputOf } from "../declare/parse.ts";
 import type { TaskDefinition } from "../declare/registry.ts";
-import { ValidationError } from "../failures/errors.ts";
+import { OutputTooLarge, ValidationError } from "../failures/errors.ts";
 import { failureOf } from "../failures/failure.ts";
 import { type Texts, toProgramValue } from "../program/texts.ts";
 import { outputText } from "../workflow/run-body.ts";
@@ -20,6 +20,9 @@ export interface TaskDeps {
   /** Why the attempt was cancelled, if it was. */
   cancelled(): Error | null;
 }
+
+/** Files that one output may bring along. */
+const filesMax = 1_000;
 
 /** Executes one attempt, from its input's text to the frame that ends it. Never throws. */
 export async function executeTask(deps: TaskDeps, work: Work, definition: TaskDefinition): Promise<WorkEnd> {
@@ -58,6 +61,9 @@ function doneOf(deps: TaskDeps, work: Work, output: unknown, checks: CheckResult
       if (path !== null) files.set(file.sha256, { path, sha256: file.sha256, bytes: file.bytes });
     },
   });
+  if (files.size > filesMax) {
+    throw new OutputTooLarge(`The output of '${work.name}' has ${files.size} files, at most ${filesMax} are allowed.`);
+  }
   return {
     t: "done",
     output: toProgramValue(deps.texts, work.folder, text),

@@ -2,6 +2,7 @@ import type { CallKey } from "#shared/domain/ids.ts";
 import type { TaskCallOptions } from "../declare/declare-task.ts";
 import type { WorkflowCallOptions } from "../declare/declare-workflow.ts";
 import { digestOf } from "./call-frames.ts";
+import { assertOptions } from "./check-call.ts";
 import type { CallBody, WorkflowCall } from "./workflow-call.ts";
 
 /** What the API adds to what the user's code says of a call. */
@@ -19,14 +20,10 @@ type Encoded = { readonly text: string; readonly refs: readonly CallKey[] };
 
 export function taskBody(name: string, { text, refs }: Encoded, request: TaskRequest): CallBody {
   const { key: _key, detached = false, shielded: _shielded, accept: _accept, ...options } = request;
-  return {
-    kind: "task",
-    name,
-    text,
-    refs,
-    detached,
-    ...(Object.keys(options).length > 0 ? { options } : {}),
-  };
+  const body = { kind: "task", name, text, refs, detached } as const;
+  if (Object.keys(options).length === 0) return body;
+  assertOptions(name, options);
+  return { ...body, options };
 }
 
 /** What keys without an explicit one are counted by; `/` is not allowed in a key. */

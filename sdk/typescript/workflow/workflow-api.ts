@@ -1,10 +1,10 @@
 import type { z } from "zod";
-import { SaltError } from "#shared/domain/errors.ts";
 import { currentAmbient, currentTask, currentWorkflow, runWithin } from "../ambient.ts";
 import type { Ref } from "../declare/argument.ts";
 import type { TaskCallOptions } from "../declare/declare-task.ts";
 import { parse } from "../declare/parse.ts";
 import { ValidationError } from "../failures/errors.ts";
+import { assertMilliseconds, assertName, assertQualifiedName } from "./check-call.ts";
 
 export interface ForeignCallOptions<Out> extends TaskCallOptions {
   /** What is called: a task type (default) or a workflow, which becomes a child run. */
@@ -18,6 +18,7 @@ export interface ForeignCallOptions<Out> extends TaskCallOptions {
  * perhaps in another language.
  */
 export function call<Out = unknown>(name: string, input?: unknown, options: ForeignCallOptions<Out> = {}): Ref<Out> {
+  assertQualifiedName(name);
   const { execution, shielded } = currentWorkflow(`call("${name}")`);
   const { kind = "task", output, ...rest } = options;
   const accept = acceptor(`'${name}'`, output);
@@ -40,14 +41,9 @@ function acceptor(what: string, schema: z.ZodType | undefined): (value: unknown)
   };
 }
 
-function assertTime(what: string, ms: number): void {
-  if (Number.isFinite(ms)) return;
-  throw new SaltError("BadRequest", `Cannot ${what}: ${ms} is not a number of milliseconds.`);
-}
-
 /** A durable pause of `ms` milliseconds, at least 0: the run may be parked, and need no process, meanwhile. */
 export function sleep(ms: number, options: { readonly key?: string } = {}): Ref<void> {
-  assertTime("sleep", ms);
+  assertMilliseconds("sleep", ms);
   const { execution, shielded } = currentWorkflow("sleep");
   return execution.callWait({ kind: "sleep", forMs: Math.max(0, ms) }, { key: options.key, shielded }) as Ref<void>;
 }
@@ -55,7 +51,7 @@ export function sleep(ms: number, options: { readonly key?: string } = {}): Ref<
 /** A durable pause until a time: a Date, or milliseconds since the Unix epoch. One that is past ends at once. */
 export function sleepUntil(time: Date | number, options: { readonly key?: string } = {}): Ref<void> {
   const untilMs = typeof time === "number" ? time : time.getTime();
-  assertTime("sleep until that time", untilMs);
+  assertMilliseconds("sleep until that time", untilMs);
   const { execution, shielded } = currentWorkflow("sleepUntil");
   return execution.callWait({ kind: "sleep", untilMs }, { key: options.key, shielded }) as Ref<void>;
 }
@@ -70,10 +66,15 @@ export interface WaitOptions<T> {
 
 /** The next signal of that name sent to this run: the n-th wait takes the n-th signal, also one that came before. */
 export function waitForSignal<T = unknown>(name: string, options: WaitOptions<T> = {}): Ref<T> {
+  assertName("signal", name);
   const { execution, shielded } = currentWorkflow("waitForSignal");
   const { key, timeoutMs, schema } = options;
-  if (timeoutMs !== undefined) assertTime(`wait for signal '${name}'`, timeoutMs);
-  const body = { kind: "signal", name, ...(timeoutMs === undefined ? {} : { timeoutMs }) } as const;
+  if (timeoutMs !== undefined) assertMilliseconds(`wait for signal '${name}'`, timeoutMs);
+  const body = {
+    kind: "signal",
+    name,
+    ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(0, timeoutMs) }),
+  } as const;
   return execution.callWait(body, { key, shielded, accept: acceptor(`signal '${name}'`, schema) }) as Ref<T>;
 }
 
@@ -84,14 +85,15 @@ export interface EventOptions<T> extends WaitOptions<T> {
 
 /** The first event of that name, of this project, sent after the call. */
 export function waitForEvent<T = unknown>(name: string, options: EventOptions<T> = {}): Ref<T> {
+  assertName("event", name);
   const { execution, shielded } = currentWorkflow("waitForEvent");
   const { key, timeoutMs, schema, match } = options;
-  if (timeoutMs !== undefined) assertTime(`wait for event '${name}'`, timeoutMs);
+  if (timeoutMs !== undefined) assertMilliseconds(`wait for event '${name}'`, timeoutMs);
   const body = {
     kind: "event",
     name,
     ...(match === undefined ? {} : { match }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+    ...(timeoutMs === undefined ? {} : { timeoutMs: Math.max(0, timeoutMs) }),
   } as const;
   return execution.callWait(body, { key, shielded, accept: acceptor(`event '${name}'`, schema) }) as Ref<T>;
 }

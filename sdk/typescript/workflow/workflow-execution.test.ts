@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { CallKey } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
-import { type Ref, sleep, task, workflow } from "../index.ts";
+import { call, type Ref, sleep, task, waitForSignal, workflow } from "../index.ts";
 import { FakeJournal, FakeWork } from "../testing/fake-journal.ts";
 import { createVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
 
@@ -34,6 +34,9 @@ workflow({ name: "x-function" }, () => noop({ deep: [{ f: () => 1 }] } as never)
 workflow({ name: "x-large" }, () => noop("x".repeat(limits.valueBytesMax) as never));
 workflow({ name: "x-large-output" }, async () => "x".repeat(limits.valueBytesMax));
 workflow({ name: "x-key" }, (key: string) => noop(1, { key }));
+workflow({ name: "x-options" }, (options: object) => noop(1, options));
+workflow({ name: "x-signal" }, (name: string) => waitForSignal(name));
+workflow({ name: "x-named" }, (name: string) => call(name));
 workflow({ name: "x-foreign-wait" }, async () => {
   await new Promise(() => {});
 });
@@ -138,6 +141,10 @@ describe("WorkflowExecution", () => {
     ["x-function", null, { type: "UnencodableValue", message: expect.stringContaining("$.deep[0].f") }],
     ["x-large", null, { type: "TooLarge", message: expect.stringContaining("at most 64.0 MiB") }],
     ["x-large-output", null, { type: "OutputTooLarge", message: expect.stringContaining("at most 64.0 MiB") }],
+    ["x-options", { priority: 1_000 }, { type: "BadRequest", message: expect.stringContaining("priority") }],
+    ["x-options", { retries: 3 }, { type: "BadRequest", message: expect.stringContaining("retries") }],
+    ["x-signal", "no name", { type: "BadRequest", message: expect.stringContaining('"no name"') }],
+    ["x-named", "a/b/c", { type: "BadRequest", message: expect.stringContaining('"a/b/c"') }],
     ["x-key", "a/b", { type: "BadRequest", message: expect.stringContaining('"a/b"') }],
     ["x-key", "@workflow", { type: "BadRequest", message: expect.stringContaining("not a valid key") }],
     ["x-key", "x".repeat(201), { type: "BadRequest", message: expect.stringContaining("not a valid key") }],
