@@ -107,7 +107,10 @@ export class Fleet {
       alive = true;
     });
     function tick(): void {
-      if (!alive) return socket.terminate();
+      if (!alive) {
+        socket.terminate();
+        return;
+      }
       alive = false;
       socket.ping();
       timer = clock.after(pingEveryMs, tick);

@@ -7,15 +7,7 @@ import type { Report } from "#shared/protocol/agent.ts";
 import type { Retry, Value } from "#shared/protocol/common.ts";
 import { leaseKey } from "../engine/engine.ts";
 import { type Decision, inMs, type Move } from "../engine/move.ts";
-import {
-  type AttemptRecord,
-  countKey,
-  type RunRecord,
-  runKey,
-  type TaskRecord,
-  taskKey,
-  timersIndex,
-} from "../records.ts";
+import { type AttemptRecord, type RunRecord, runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { endRun, type NewRun, type RunEnd, writeNewRun } from "../state/new-run.ts";
 import { makeReady, settleCall } from "../state/settle-call.ts";
