@@ -1,0 +1,177 @@
+import { describe, expect, it } from "vitest";
+import { partitionAt } from "#shared/domain/ids.ts";
+import type { Clock } from "#shared/ports.ts";
+import { systemClock, systemRandom } from "#shared/system.ts";
+import { type ClaimWant, type Engine, type Key, keyIn, type Transaction } from "./engine.ts";
+import { createFailingEngine } from "./failing/failing-engine.ts";
+import { createMemoryEngine } from "./memory/memory-engine.ts";
+import type { Move } from "./move.ts";
+import { createMover, type MoverDeps } from "./mover.ts";
+
+const partition = partitionAt(0);
+const counted = keyIn(partition, "counted");
+
+/** Adds one to a record: loses an update if a check is missing anywhere. */
+const increment: Move<Key, number> = {
+  name: "increment",
+  reads: (key) => [key],
+  decide(view, key) {
+    const count = (view.get<{ count: number }>(key)?.count ?? 0) + 1;
+    return { transactions: [{ checks: [], writes: [{ kind: "set", key, value: { count } }] }], answer: () => count };
+  },
+};
+
+const read: Move<Key, number> = {
+  name: "read",
+  reads: (key) => [key],
+  decide: (view, key) => {
+    const count = view.get<{ count: number }>(key)?.count ?? 0;
+    return { transactions: [], answer: () => count };
+  },
+};
+
+interface Counts {
+  commits: Transaction[][];
+  gets: number;
+}
+
+function counting(engine: Engine): Engine & Counts {
+  const counts: Counts = { commits: [], gets: 0 };
+  return Object.assign(counts, {
+    get: (keys: readonly Key[]) => {
+      counts.gets += 1;
+      return engine.get(keys);
+    },
+    commit: (name: typeof partition, batch: readonly Transaction[], claim?: ClaimWant) => {
+      counts.commits.push([...batch]);
+      return claim ? engine.commit(name, batch, claim) : engine.commit(name, batch);
+    },
+    range: engine.range.bind(engine),
+    read: engine.read.bind(engine),
+    listen: engine.listen.bind(engine),
+    close: engine.close.bind(engine),
+  });
+}
+
+const moverOn = (engine: Engine, more: Partial<MoverDeps> = {}, clock: Clock = systemClock) =>
+  createMover({ engine, clock, random: systemRandom, ...more });
+
+describe("the mover", () => {
+  it("C6 decides the moves of a turn in order, each on what those before it write, and commits them together", async () => {
+    const engine = counting(createMemoryEngine({ clock: systemClock }));
+    const mover = moverOn(engine);
+    const answers = await Promise.all(Array.from({ length: 50 }, () => mover.move(partition, increment, counted)));
+    expect(answers).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
+    expect(engine.commits).toHaveLength(1);
+    expect(engine.gets).toBe(1);
+  });
+
+  it("C6 commits at most a hundred moves at once", async () => {
+    const engine = counting(createMemoryEngine({ clock: systemClock }));
+    const mover = moverOn(engine);
+    await Promise.all(Array.from({ length: 250 }, () => mover.move(partition, increment, counted)));
+    expect(engine.commits.map((batch) => batch.length)).toEqual([100, 100, 50]);
+  });
+
+  it("C3 loses no update when two coordinators move the same record", async () => {
+    const engine = createMemoryEngine({ clock: systemClock });
+    const movers = [moverOn(engine), moverOn(engine)];
+    const moves = Array.from({ length: 200 }, (_, index) => movers[index % 2]?.move(partition, increment, counted));
+    const answers = await Promise.all(moves);
+    expect(new Set(answers).size).toBe(200);
+    const { found } = await engine.get([counted]);
+    expect(found[0]?.value).toBe('{"count":200}');
+  });
+
+  it("C5 answers a move whose commit was lost on the way as if it had been heard", async () => {
+    const once: Move<Key, "first" | "again"> = {
+      name: "once",
+      reads: (key) => [key],
+      decide: (view, key) =>
+        view.get(key)
+          ? { transactions: [], answer: () => "again" }
+          : {
+              transactions: [
+                {
+                  checks: [],
+                  writes: [
+                    { kind: "set", key, value: {} },
+                    { kind: "add", counter: keyIn(partition, "n"), delta: 1 },
+                  ],
+                },
+              ],
+              answer: () => "first",
+            },
+    };
+    const faults = {
+      refuse: 0.2,
+      loseAnswer: 0.3,
+      applyLate: 0.1,
+      delay: 0.2,
+      dropHint: 0,
+      repeatHint: 0,
+      delayMsMax: 3,
+    };
+    const engine = createFailingEngine(createMemoryEngine({ clock: systemClock }), {
+      random: systemRandom,
+      clock: systemClock,
+      faults,
+    });
+    const mover = moverOn(engine);
+    const keys = Array.from({ length: 60 }, (_, index) => keyIn(partition, `once/${index}`));
+    await Promise.all(keys.flatMap((key) => [mover.move(partition, once, key), mover.move(partition, once, key)]));
+    await engine.calm();
+    const { found } = await engine.get([keyIn(partition, "n")]);
+    expect(found[0]?.value).toBe("60");
+  });
+
+  it("gives an answer that writes nothing on fresh reads, though its cache is stale", async () => {
+    const engine = createMemoryEngine({ clock: systemClock });
+    const [mine, other] = [moverOn(engine), moverOn(engine)];
+    await mine.move(partition, increment, counted);
+    await other.move(partition, increment, counted);
+    expect(await mine.move(partition, read, counted)).toBe(2);
+  });
+
+  it("C1 sends the claim in the commit of the moves that fill the queue", async () => {
+    const engine = counting(createMemoryEngine({ clock: systemClock }));
+    const claimed: string[] = [];
+    const mover = moverOn(engine, {
+      wantClaims: (_, batch) =>
+        batch.length > 0 ? { holdMs: 1_000, wants: [{ holder: "a:1", queues: ["q"], take: 5 }] } : null,
+      onClaims: (_, _want, claims) => claimed.push(...claims.map(({ member }) => member)),
+    });
+    const enqueue: Move<string, void> = {
+      name: "enqueue",
+      reads: () => [],
+      decide: (_view, member) => ({
+        transactions: [{ checks: [], writes: [{ kind: "enqueue", queue: "q", member, score: { at: 0 } }] }],
+        answer: () => undefined,
+      }),
+    };
+    await mover.move(partition, enqueue, "t1");
+    expect(claimed).toEqual(["t1"]);
+    expect(engine.commits).toHaveLength(1);
+  });
+
+  it("refuses what an engine that cannot be reached keeps it from doing, and says so as retryable", async () => {
+    const faults = { refuse: 1, loseAnswer: 0, applyLate: 0, delay: 0, dropHint: 0, repeatHint: 0, delayMsMax: 0 };
+    const engine = createFailingEngine(createMemoryEngine({ clock: systemClock }), {
+      random: systemRandom,
+      clock: systemClock,
+      faults,
+    });
+    let asked = 0;
+    const hurried: Clock = {
+      ...systemClock,
+      monotonicMs() {
+        asked += 1;
+        return asked * 3_000;
+      },
+    };
+    await expect(moverOn(engine, {}, hurried).move(partition, increment, counted)).rejects.toMatchObject({
+      code: "Unavailable",
+      retryable: true,
+    });
+  });
+});
