@@ -11,7 +11,7 @@ import {
 import type { RunState, TaskState } from "#shared/domain/states.ts";
 import type { CheckResult, TaskOptions, Value } from "#shared/protocol/common.ts";
 import type { Manifest } from "#shared/protocol/manifest.ts";
-import { type Key, keyIn } from "./engine/engine.ts";
+import { type Key, keyIn, type LogEntry } from "./engine/engine.ts";
 
 /**
  * What the coordinator stores, and under which keys. A run, its tasks, leases, journal, logs and queue entries live in
@@ -140,8 +140,6 @@ export const journalLog = (run: RunId): Key => keyIn(partitionOf(run), `journal/
 export const outputLog = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `output/${task}`);
 /** All runs of a partition, ranked by the time of opening; the value is `<project>/<workflow>`. */
 export const runsIndex = (partition: Partition): Key => keyIn(partition, "runs");
-/** A run's tasks, ranked by the time of the call. */
-export const tasksIndex = (run: RunId): Key => keyIn(partitionOf(run), `tasks/${run}`);
 export const releaseKey = (partition: Partition, release: string): Key => keyIn(partition, `release/${release}`);
 export const projectKey = (partition: Partition, project: string): Key => keyIn(partition, `project/${project}`);
 export const projectsIndex = (partition: Partition): Key => keyIn(partition, "projects");
@@ -182,3 +180,10 @@ export type JournalRecord =
   | { readonly e: "signal"; readonly id: string; readonly name: string; readonly value: Value; readonly by: string }
   | { readonly e: "cancel"; readonly reason: string; readonly by: string }
   | { readonly e: "ended"; readonly state: RunState; readonly failure?: Failure };
+
+/** The calls that journal entries tell of, in the order in which they were made: the list of a run's tasks. */
+export const calledIn = (entries: readonly LogEntry[]): CallKey[] =>
+  entries.flatMap(({ value }) => {
+    const record = JSON.parse(value) as JournalRecord;
+    return record.e === "called" ? [record.key] : [];
+  });

@@ -1,8 +1,9 @@
 import { SaltError } from "#shared/domain/errors.ts";
-import { type CallKey, sha256 } from "#shared/domain/ids.ts";
+import { type CallKey, type RunId, sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Value } from "#shared/protocol/common.ts";
-import { tasksIndex } from "../records.ts";
+import type { Engine } from "../engine/engine.ts";
+import { calledIn, journalLog } from "../records.ts";
 import { storeValue } from "../state/store-value.ts";
 import { findRunId, readRun, viewRun } from "./find-run.ts";
 import { type ApiDeps, type Handlers, Reply } from "./handlers.ts";
@@ -24,13 +25,9 @@ export function runHandlers(deps: ApiDeps): RunHandlers {
     async listTasks({ params, query }) {
       const run = await findRunId(deps, params.run);
       await readRun(engine, run);
-      const { rows: found } = await engine.range(tasksIndex(run), {
-        limit: query.limit,
-        ...placeOfCursor(query.cursor),
-      });
-      const keys = found.map(({ member }) => member as CallKey);
-      const last = found.at(-1);
-      const next = found.length === query.limit && last ? { score: last.score, member: last.member } : null;
+      const from = placeOfCursor(query.cursor).after?.score ?? 0;
+      const { keys, after } = await readCalls(engine, run, from, query.limit);
+      const next = after === null ? null : { score: after, member: "" };
       return pageOf({ rows: await viewTasks(engine, run, keys), next });
     },
 
@@ -49,6 +46,22 @@ export function runHandlers(deps: ApiDeps): RunHandlers {
       });
     },
   };
+}
+
+/** Up to `limit` calls from a journal position on, and the position behind them while there may be more. */
+async function readCalls(engine: Engine, run: RunId, from: number, limit: number) {
+  const keys: CallKey[] = [];
+  let after = from;
+  while (keys.length < limit) {
+    const entries = await engine.read(journalLog(run), after, limit);
+    for (const entry of entries) {
+      if (keys.length === limit) break;
+      keys.push(...calledIn([entry]));
+      after = entry.position;
+    }
+    if (entries.length < limit && keys.length < limit) return { keys, after: null };
+  }
+  return { keys, after };
 }
 
 const openRun: (deps: ApiDeps, request: Parameters<Handlers["openRun"]>[0]) => ReturnType<Handlers["openRun"]> = async (

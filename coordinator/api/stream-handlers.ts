@@ -1,6 +1,7 @@
 import type { CallKey, RunId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { isTerminalRun } from "#shared/domain/states.ts";
+import type { Clock } from "#shared/ports.ts";
 import type { JournalRow, LogRow } from "#shared/protocol/api.ts";
 import type { LogEntry } from "../engine/engine.ts";
 import { journalLog } from "../records.ts";
@@ -13,6 +14,8 @@ type StreamHandlers = Pick<Handlers, "readJournal" | "followJournal" | "readLogs
 const pageRows = 200;
 /** How often a journal is looked at although no hint came. */
 const lookEveryMs = 1_000;
+/** Entries that come within so short a time of the last ones travel together. */
+const gatherMs = 5;
 
 /** Journals and logs, by page and as they grow. */
 export function streamHandlers(deps: ApiDeps): StreamHandlers {
@@ -55,35 +58,41 @@ const cursorOf = (rows: readonly { readonly position: number }[]): string | null
 
 const journalRow = ({ position, atMs, value }: LogEntry): JournalRow => ({ position, atMs, ...JSON.parse(value) });
 
+/** Entries as they come, those of a busy run some at a time: an event costs as much as it says little. */
 async function* followJournal(
   deps: ApiDeps,
   run: RunId,
   from: number,
   signal: AbortSignal,
 ): AsyncGenerator<readonly SseEvent[]> {
+  // Who comes after the end is given what there is, and no more will come.
+  const hadEnded = isTerminalRun((await readRun(deps.engine, run)).state);
   let after = from;
-  let ended = false;
+  let yieldedAtMs = 0;
   let grew: Promise<void> | null = null;
   while (!signal.aborted) {
+    // The hint is asked for before looking, so that nothing falls in between.
+    grew ??= waitForJournal(deps, run, signal);
     const entries = await deps.engine.read(journalLog(run), after, pageRows, limits.journalPageBytes);
     if (entries.length > 0) {
       const rows = entries.map(journalRow);
       after = rows.at(-1)?.position ?? after;
+      yieldedAtMs = deps.clock.monotonicMs();
       yield rows.map((row) => ({ id: String(row.position), event: "entry", data: row }));
       if (rows.some((row) => row.e === "ended")) return;
-    } else if (ended) {
-      return;
-    } else if (grew === null) {
-      // The hint is asked for, then all is looked at once more, so that nothing falls in between.
-      grew = waitForJournal(deps, run, signal);
-      // Who comes after the end gets nothing more: the run's record tells.
-      ended = isTerminalRun((await readRun(deps.engine, run)).state);
     } else {
+      if (hadEnded) return;
       await grew;
       grew = null;
+      if (deps.clock.monotonicMs() - yieldedAtMs < gatherMs) await pause(deps.clock, gatherMs);
     }
   }
 }
+
+const pause = (clock: Clock, forMs: number): Promise<void> =>
+  new Promise((resolve) => {
+    clock.after(forMs, resolve);
+  });
 
 async function waitForJournal(deps: ApiDeps, run: RunId, signal: AbortSignal): Promise<void> {
   const over = new AbortController();

@@ -3,13 +3,14 @@ import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import { type Engine, type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import {
+  calledIn,
   closingIndex,
   countKey,
+  journalLog,
   type RunRecord,
   runKey,
   type TaskRecord,
   taskKey,
-  tasksIndex,
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
@@ -24,7 +25,8 @@ export interface CloseDeps {
   readonly cancelChild: (run: RunId, reason: string) => Promise<void>;
 }
 
-const callsPerStep = 50;
+/** Journal entries that one step looks through for open calls. */
+const entriesPerStep = 100;
 
 type CancelCall = { readonly run: RunId; readonly key: CallKey };
 type CancelOutcome =
@@ -99,18 +101,17 @@ export async function closeRun(deps: CloseDeps, run: RunId): Promise<void> {
 }
 
 async function cancelOpenCalls(deps: CloseDeps, run: RunId): Promise<void> {
-  let after: { score: number; member: string } | undefined;
-  for (;;) {
-    const { rows } = await deps.engine.range(tasksIndex(run), { limit: callsPerStep, ...(after ? { after } : {}) });
-    const keys = rows.map((row) => row.member as CallKey);
+  for (let after = 0; ; ) {
+    const entries = await deps.engine.read(journalLog(run), after, entriesPerStep);
+    const keys = calledIn(entries);
     const { found } = await deps.engine.get(keys.map((key) => taskKey(taskId(run, key))));
     const open = keys.filter((_, index) => {
       const value = found[index]?.value;
       return value !== null && value !== undefined && !isTerminalTask((JSON.parse(value) as TaskRecord).state);
     });
     await Promise.all(open.map((key) => cancelOne(deps, run, key)));
-    after = rows.at(-1);
-    if (rows.length < callsPerStep) return;
+    if (entries.length < entriesPerStep) return;
+    after = entries.at(-1)?.position ?? after;
   }
 }
 

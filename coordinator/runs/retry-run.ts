@@ -2,7 +2,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { newRunId, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
-import { at, type Move, type Mover } from "../engine/move.ts";
+import type { Move, Mover } from "../engine/move.ts";
 import {
   countKey,
   type JournalRecord,
@@ -11,7 +11,6 @@ import {
   runKey,
   type TaskRecord,
   taskKey,
-  tasksIndex,
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
@@ -142,7 +141,6 @@ const copyEntries: Move<CopyEntries, void> = {
     if (view.unmet) return { transactions: [], answer: () => undefined };
     for (const entry of entries) change.journal(id, entry);
     for (const task of tasks) {
-      change.rank(tasksIndex(id), task.key, at(view.nowMs));
       change.set(taskKey(taskId(id, task.key)), { ...task, run: id });
       change.add(countKey(id, task.state as "succeeded"), 1);
     }

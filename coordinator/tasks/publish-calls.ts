@@ -12,7 +12,6 @@ import {
   runKey,
   type TaskRecord,
   taskKey,
-  tasksIndex,
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
@@ -120,7 +119,6 @@ function publishCall(change: Change, run: RunRecord, call: Call, resolved: Resol
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   });
   const task = recordOf(change.view, run, call, resolved);
-  change.rank(tasksIndex(run.id), call.key, at(change.view.nowMs));
   change.set(taskKey(taskId(run.id, call.key)), task);
   if (resolved.kind === "unknown") settleCall(change, task, { outcome: "failed", failure: resolved.failure });
   else if (run.state === "cancelling" && !call.shielded)
