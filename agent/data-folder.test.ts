@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -14,14 +14,23 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 test("The id is made once and kept, and the folder is private", async () => {
   const first = await openDataFolder(join(root, "agent"), deps);
+  expect(statSync(first.path).mode & 0o777).toBe(0o700);
+  expect(statSync(first.socketFolder).mode & 0o777).toBe(0o700);
   first.close();
   const second = await openDataFolder(join(root, "agent"), deps);
   second.close();
   expect(second.id).toBe(first.id);
+});
+
+test("The folder of sockets is found again while a program's is in it, and is gone once the last one is", async () => {
+  const first = await openDataFolder(join(root, "agent"), deps);
+  writeFileSync(join(first.socketFolder, "program"), "");
+  first.close();
+  const second = await openDataFolder(join(root, "agent"), deps);
   expect(second.socketFolder).toBe(first.socketFolder);
-  expect(statSync(first.path).mode & 0o777).toBe(0o700);
-  expect(statSync(first.socketFolder).mode & 0o777).toBe(0o700);
-  rmSync(first.socketFolder, { recursive: true });
+  rmSync(join(second.socketFolder, "program"));
+  second.close();
+  expect(existsSync(second.socketFolder)).toBe(false);
 });
 
 test("A38 a folder that others may write to, or a symbolic link, is refused", async () => {
@@ -45,5 +54,4 @@ test("A folder that a living agent uses is refused", async () => {
   await expect(openDataFolder(path, deps)).rejects.toMatchObject({ code: "Conflict" });
   first.close();
   (await openDataFolder(path, deps)).close();
-  rmSync(first.socketFolder, { recursive: true });
 });

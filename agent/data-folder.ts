@@ -1,4 +1,4 @@
-import { constants } from "node:fs";
+import { constants, rmdirSync } from "node:fs";
 import { lstat, mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +36,11 @@ export async function openDataFolder(path: string, deps: { clock: Clock; random:
     }
     const id = await readIdentity(path, deps);
     const socketFolder = await openSocketFolder(path);
-    return { path, id, socketFolder, close: () => lock.close() };
+    const close = () => {
+      removeIfEmpty(socketFolder);
+      lock.close();
+    };
+    return { path, id, socketFolder, close };
   } catch (error) {
     lock.close();
     throw error;
@@ -102,6 +106,15 @@ async function openSocketFolder(path: string): Promise<string> {
   const made = await mkdtemp(join(root, "salt-"));
   await writeDurably(file, made);
   return made;
+}
+
+/** Nothing is left in the system's folder for temporary files; sockets that are still in use keep it. */
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch {
+    // It is not empty, or gone already.
+  }
 }
 
 /** Replaces a small file so that a crash leaves the old text or the new. */
