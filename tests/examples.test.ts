@@ -11,9 +11,11 @@ const programs = {} as Record<ExampleName, string>;
 
 beforeAll(async () => {
   salt = await startSalt();
-  for (const name of ["fan-out", "converge", "approval", "orders"] as const) {
+  const names = ["fan-out", "converge", "approval", "orders"] as const;
+  const registered = names.map(async (name) => {
     programs[name] = (await registerExample(salt, name)).program;
-  }
+  });
+  await Promise.all(registered);
 }, 120_000);
 afterAll(() => salt?.close());
 
