@@ -16,12 +16,14 @@ import { giveBack } from "./leases/give-back.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
 import { makeLease } from "./leases/make-lease.ts";
 import type { Logs } from "./logs/logs.ts";
-import { type RunRecord, runKey, type TaskRecord, taskKey } from "./records.ts";
+import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } from "./records.ts";
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
-import { settleReport } from "./settle/settle-report.ts";
+import { type Successor, settleReport } from "./settle/settle-report.ts";
+import { unreadSignals } from "./settle/unread-signals.ts";
 import type { Runs } from "./stages.ts";
 import { allPartitions } from "./state/projects.ts";
+import { readJournal } from "./state/read-journal.ts";
 import { callsPerMoveMax, publishCalls } from "./tasks/publish-calls.ts";
 import { resolveCalls } from "./tasks/resolve-calls.ts";
 
@@ -42,16 +44,16 @@ const leasesPerMove = 100;
 
 /** What agents say, joined to the stages that it concerns. */
 export function joinHops(deps: HopsDeps): Hops {
-  const { engine, mover, clock, random, registry, leaseTtlMs } = deps;
+  const { engine, mover, random, registry, leaseTtlMs } = deps;
   const readRun = async (run: RunId) => (await mover.read<RunRecord>(partitionOf(run), [runKey(run)]))[0] ?? null;
   const settle: Hops["settleReport"] = async (report, agent) => {
     const run = runOfTask(report.task);
-    const successor =
-      report.result.kind === "restart"
-        ? { id: newRunId(partitionOf(run), clock, random), seed: Buffer.from(random.bytes(16)).toString("hex") }
-        : null;
-    const input = { report, agent, jitter: random.float(), successor };
-    return (await mover.move(partitionOf(run), settleReport, input)).kind;
+    const jitter = random.float();
+    for (;;) {
+      const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
+      const { kind } = await mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
+      if (kind !== "grown") return kind;
+    }
   };
   return {
     async holdLeases(leases, hold) {
@@ -109,6 +111,14 @@ export function joinHops(deps: HopsDeps): Hops {
     makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
     heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
   };
+}
+
+/** The run that goes on from a restart, with the signals that the run before it left unread. */
+async function prepareSuccessor({ engine, clock, random }: HopsDeps, run: RunId): Promise<Successor> {
+  const journal = await readJournal(engine, run);
+  const unread = unreadSignals(journal.map(({ value }) => JSON.parse(value) as JournalRecord));
+  const seed = Buffer.from(random.bytes(16)).toString("hex");
+  return { id: newRunId(partitionOf(run), clock, random), seed, unread, journalEnd: journal.at(-1)?.position ?? 0 };
 }
 
 const chunksOf = <T>(rows: readonly T[], size: number): T[][] =>

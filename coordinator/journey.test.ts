@@ -305,6 +305,24 @@ describe("a run's journey", () => {
     expect(await journey.read(run)).toMatchObject({ state: "restarted", next: successor.task.slice(0, 32) });
   });
 
+  it("C23 moves signals that nobody has read over to the run that goes on", async () => {
+    const journey = await start();
+    const agent = await connect(journey);
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    for (const id of ["s1", "s2"]) {
+      await journey.runs.signalRun({ run, name: "go", id, value: { json: `"${id}"` }, by: "test" });
+    }
+    agent.calls(workflow, [{ kind: "signal", key: "signal:go#1", name: "go", digest: "0".repeat(64) }], 3);
+    await agent.next("accepted");
+    agent.report(workflow, { kind: "restart", input: { json: "2" } });
+    expect(await agent.lease()).toMatchObject({ journalEnd: 2 });
+    const entries = await agent.entries((entry) => entry.e === "signal" && entry.id === "s2");
+    expect(entries.filter((entry) => entry.e === "signal").slice(-1)).toMatchObject([
+      { id: "s2", value: { json: '"s2"' } },
+    ]);
+  });
+
   it("C23 ends a workflow whose process crashes five times at the same place", async () => {
     const journey = await start();
     const agent = await connect(journey);

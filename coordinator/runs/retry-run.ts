@@ -15,6 +15,7 @@ import {
 } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { writeNewRun } from "../state/new-run.ts";
+import { readJournal } from "../state/read-journal.ts";
 import { makeReady } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 
@@ -60,15 +61,6 @@ export async function retryRun(deps: RetryDeps, request: { run: RunId; by: strin
   }
   await deps.mover.move(partition, startCopy, id);
   return id;
-}
-
-async function readJournal(engine: Engine, run: RunId): Promise<LogEntry[]> {
-  const entries: LogEntry[] = [];
-  for (let after = 0; ; after = entries.at(-1)?.position ?? 0) {
-    const page = await engine.read(journalLog(run), after, 5_000);
-    entries.push(...page);
-    if (page.length < 5_000) return entries;
-  }
 }
 
 /**

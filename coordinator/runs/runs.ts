@@ -14,7 +14,7 @@ import type { Mover } from "../engine/move.ts";
 import type { ReleaseRecord } from "../records.ts";
 import type { OpenRun, OpenRunOutcome } from "../stages.ts";
 import type { NewRun } from "../state/new-run.ts";
-import { queueName, requirementOf } from "../state/queues.ts";
+import { queueName, requirementOf, workflowOptions } from "../state/queues.ts";
 import { openRun } from "./open-run.ts";
 
 export interface RunsDeps {
@@ -45,7 +45,7 @@ export async function openRunOf(deps: RunsDeps, request: OpenRun): Promise<OpenR
     );
   }
   const id = runIdOf(deps, request);
-  const options = { ...(type.pool ? { pool: type.pool } : {}), ...(type.labels ? { labels: type.labels } : {}) };
+  const options = workflowOptions(type);
   const run: NewRun = {
     id,
     project: request.project,

@@ -7,7 +7,16 @@ import type { Report } from "#shared/protocol/agent.ts";
 import type { Retry, Value } from "#shared/protocol/common.ts";
 import { leaseKey } from "../engine/engine.ts";
 import { type Decision, inMs, type Move } from "../engine/move.ts";
-import { type AttemptRecord, type RunRecord, runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
+import {
+  type AttemptRecord,
+  type JournalRecord,
+  journalLog,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+  timersIndex,
+} from "../records.ts";
 import { Change } from "../state/change.ts";
 import { endRun, type NewRun, type RunEnd, writeNewRun } from "../state/new-run.ts";
 import { makeReady, settleCall } from "../state/settle-call.ts";
@@ -18,11 +27,21 @@ export interface SettleReport {
   readonly agent: string;
   /** A number in [0, 1): the jitter of a retry's pause, drawn outside so that the decision stays pure. */
   readonly jitter: number;
-  /** Of a restart: id and seed of the run that goes on. */
-  readonly successor: { readonly id: RunId; readonly seed: string } | null;
+  /** Of a restart: the run that goes on. */
+  readonly successor: Successor | null;
+}
+
+export interface Successor {
+  readonly id: RunId;
+  readonly seed: string;
+  /** Signals that nobody has taken, out of a journal that ended at `journalEnd`. */
+  readonly unread: readonly JournalRecord[];
+  readonly journalEnd: number;
 }
 
 export type SettleOutcome =
+  /** The journal has grown past the successor's `journalEnd`: to be looked at again. Nothing was written. */
+  | { readonly kind: "grown" }
   | { readonly kind: "settled" | "retried" | "repeated" }
   /** The fence is not the task's newest: the report changes nothing. */
   | { readonly kind: "stale" }
@@ -74,6 +93,7 @@ export const settleReport: Move<SettleReport, SettleOutcome> = {
     if (isTerminalTask(task.state)) return unwritten("stale");
     const run = view.get<RunRecord>(runKey(task.run));
     if (!run) return unwritten("stale");
+    if (view.unmet && input.successor) return unwritten("grown");
     const change = new Change(view);
     change.write({ kind: "release", member: report.task });
     if (task.state === "ready") change.write({ kind: "dequeue", queue: task.queue, member: report.task });
@@ -260,8 +280,6 @@ function endWorkflowTask(change: Change, task: TaskRecord, end: RunEnd): void {
   });
 }
 
-type Successor = NonNullable<SettleReport["successor"]>;
-
 function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, successor: Successor, input: Value): void {
   const next: NewRun = {
     id: successor.id,
@@ -281,5 +299,7 @@ function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, succes
     refs: [],
     waits: false,
   };
+  change.check({ kind: "end", log: journalLog(run.id), position: successor.journalEnd });
   writeNewRun(change, next);
+  for (const signal of successor.unread) change.journal(successor.id, signal);
 }

@@ -1,4 +1,5 @@
 import type { Platform, TaskOptions } from "#shared/protocol/common.ts";
+import type { WorkflowType } from "#shared/protocol/manifest.ts";
 
 /**
  * A queue is named by what its tasks require: kind, pool, platforms and labels in canonical form. Matching an agent is
@@ -36,6 +37,13 @@ export function requirementOf(
     labels: options.labels ?? {},
   };
 }
+
+/** What a workflow's declaration says of how its tasks are executed: C20, `isolate` gives it processes of its own. */
+export const workflowOptions = (type: WorkflowType): TaskOptions => ({
+  ...(type.pool ? { pool: type.pool } : {}),
+  ...(type.labels ? { labels: type.labels } : {}),
+  ...(type.isolate ? { process: "fresh" } : {}),
+});
 
 export function parseQueue(queue: string): Requirement {
   const [kind, pool, platforms, labels] = JSON.parse(queue) as [

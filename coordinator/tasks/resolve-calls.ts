@@ -3,7 +3,7 @@ import { derivedRunId, partitionOf, sha256 } from "#shared/domain/ids.ts";
 import type { Call } from "#shared/protocol/common.ts";
 import type { TaskType } from "#shared/protocol/manifest.ts";
 import type { ReleaseRecord, RunRecord } from "../records.ts";
-import { queueName, requirementOf } from "../state/queues.ts";
+import { queueName, requirementOf, workflowOptions } from "../state/queues.ts";
 import type { PublishCalls, Resolved } from "./publish-calls.ts";
 
 export interface ResolveDeps {
@@ -86,7 +86,7 @@ function resolveChild(run: RunRecord, call: NamedCall, release: ReleaseRecord, n
       ),
     };
   }
-  const options = { ...(type.pool ? { pool: type.pool } : {}), ...(type.labels ? { labels: type.labels } : {}) };
+  const options = workflowOptions(type);
   const partition = partitionOf(run.id);
   return {
     kind: "child",

@@ -113,7 +113,6 @@ export const taskOptionsSchema = z.object({
   pool: nameSchema.exactOptional(),
   /** Labels that an agent must carry with exactly these values. */
   labels: labelsSchema.exactOptional(),
-  onLeaseLost: z.enum(["retry", "stop"]).exactOptional(),
 });
 export type TaskOptions = z.infer<typeof taskOptionsSchema>;
 

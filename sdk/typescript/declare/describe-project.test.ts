@@ -34,7 +34,6 @@ describe("describeProject", () => {
         priority: 2,
         attemptTimeoutMs: 5,
         queueTimeoutMs: 6,
-        onLeaseLost: "stop",
       },
       () => ({ at: new Date(), big: 1n, tags: new Set(["x"]), by: new Map([["x", 1]]) }),
     );
@@ -46,7 +45,7 @@ describe("describeProject", () => {
       description: "Scores.",
       input: { type: "object", properties: { n: { default: 1 } } },
       checks: ["sane"],
-      options: { retry: { attempts: 3 }, process: "fresh", pool: "gpu", labels: { zone: "a" }, onLeaseLost: "stop" },
+      options: { retry: { attempts: 3 }, process: "fresh", pool: "gpu", labels: { zone: "a" } },
     });
     expect(score?.input).not.toHaveProperty("required");
     expect(score?.output).toMatchObject({

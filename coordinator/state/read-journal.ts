@@ -1,0 +1,15 @@
+import type { RunId } from "#shared/domain/ids.ts";
+import type { Engine, LogEntry } from "../engine/engine.ts";
+import { journalLog } from "../records.ts";
+
+const entriesPerPage = 5_000;
+
+/** A run's whole journal. It has a bound: that of the calls that a run may make. */
+export async function readJournal(engine: Engine, run: RunId): Promise<LogEntry[]> {
+  const entries: LogEntry[] = [];
+  for (let after = 0; ; after = entries.at(-1)?.position ?? 0) {
+    const page = await engine.read(journalLog(run), after, entriesPerPage);
+    entries.push(...page);
+    if (page.length < entriesPerPage) return entries;
+  }
+}
