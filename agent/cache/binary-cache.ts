@@ -22,7 +22,8 @@ export class BinaryCache {
   readonly #deps: AgentDeps & { blobs: BlobClient; files: BinaryFiles };
   readonly #bytesMax: number;
   readonly #recency: Recency;
-  readonly #verified = new Set<Sha256>();
+  /** Paths of what has been verified in this life. */
+  readonly #verified = new Map<Sha256, string>();
   readonly #arrivals = new Map<Sha256, Arrival>();
   /** Bytes of downloads under way, so that two of them do not count on the same room. */
   #arrivingBytes = 0;
@@ -46,7 +47,7 @@ export class BinaryCache {
 
   /** The path of a binary that needs no waiting, else null. */
   ready(sha256: Sha256): string | null {
-    return this.#verified.has(sha256) && this.#recency.has(sha256) ? this.#deps.files.path(sha256) : null;
+    return this.#verified.get(sha256) ?? null;
   }
 
   pin(sha256: Sha256): void {
@@ -118,8 +119,9 @@ export class BinaryCache {
   }
 
   #welcome(sha256: Sha256): string {
-    this.#verified.add(sha256);
-    return this.#deps.files.path(sha256);
+    const path = this.#deps.files.path(sha256);
+    this.#verified.set(sha256, path);
+    return path;
   }
 
   async #removeFiles(digests: readonly Sha256[]): Promise<void> {

@@ -159,3 +159,12 @@ test("A binary that cannot be had is BinaryUnavailable, one that does not fit No
   expect(large?.result).toMatchObject({ kind: "fail", failure: { type: "NoSpace", retryable: true } });
   expect(fine?.result.kind).toBe("done");
 });
+
+test("A25 a coordinator that has fallen silent is noticed within two intervals, and dialled again", async () => {
+  stand = await openStand({}, { leaseTtlMs: 600 });
+  const { coordinator } = stand;
+  coordinator.socket?.pause();
+  await coordinator.until("the second hello", () => coordinator.said("hello")[1], 3_000);
+  const [report] = await coordinator.settle(coordinator.lease(program, "noop"));
+  expect(report?.result.kind).toBe("done");
+});

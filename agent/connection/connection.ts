@@ -28,6 +28,8 @@ type State =
 
 const firstDelayMs = 250;
 const repeatAfterMs = 15_000;
+const inFlightMax = 2;
+const holdMs = 1;
 
 /**
  * The agent's line to the coordinator: dialled, greeted, watched, and dialled again for as long as the agent lives.
@@ -36,7 +38,9 @@ const repeatAfterMs = 15_000;
  * L1  The delay before a dial is drawn evenly from zero to a bound that doubles, up to a third of the lease time to
  *     live, so that leases outlast it and a herd of agents spreads out.
  * L2  A side that is silent for two ping intervals is gone, whatever TCP says.
- * L3  A frame that does not fit the schema ends the connection: nothing after it can be trusted.
+ * L3  While two numbered frames are on their way, reports gather for the next until one of the two is accepted, or 1 ms:
+ *     under load the coordinator's own pace makes the batches, and a lone report never waits.
+ * L4  A frame that does not fit the schema ends the connection: nothing after it can be trusted.
  */
 export class Connection {
   readonly #deps: AgentDeps & { dial: Dial };
@@ -50,6 +54,7 @@ export class Connection {
   #aliveAtMs = 0;
   #repeatAtMs = 0;
   #watch: Timer | null = null;
+  #held: Timer | null = null;
 
   constructor(deps: AgentDeps & { dial: Dial }, target: { url: string; token: string }, events: ConnectionEvents) {
     this.#deps = deps;
@@ -107,7 +112,8 @@ export class Connection {
   /** Ends for good, after what waits has been sent. */
   close(reason: string): void {
     const state = this.#state;
-    if (state.kind === "connected") this.#flush();
+    if (state.kind === "connected") this.#sendAll();
+    this.#held?.cancel();
     this.#state = { kind: "closed" };
     this.#watch?.cancel();
     if (state.kind === "waiting") state.timer?.cancel();
@@ -161,10 +167,12 @@ export class Connection {
       );
     } else if (frame.t === "accepted") {
       this.#outgoing.accept(frame.ranges);
+      if (this.#held !== null && this.#outgoing.inFlight < inFlightMax) this.#batch.want();
     } else if (frame.t === "welcome") {
       this.#failures = 0;
       this.#leaseTtlMs = frame.leaseTtlMs;
       this.#state = { kind: "connected", link };
+      this.#watchLink(link);
       this.#repeatAtMs = this.#deps.clock.monotonicMs() + repeatAfterMs;
       this.#outgoing.restart();
       this.#events.welcomed(frame);
@@ -175,6 +183,17 @@ export class Connection {
   }
 
   #flush(): void {
+    if (this.#state.kind !== "connected") return;
+    if (this.#outgoing.inFlight >= inFlightMax && this.#outgoing.isPatient) {
+      this.#held ??= this.#deps.clock.after(holdMs, () => this.#sendAll());
+      return;
+    }
+    this.#sendAll();
+  }
+
+  #sendAll(): void {
+    this.#held?.cancel();
+    this.#held = null;
     if (this.#state.kind !== "connected") return;
     for (const message of this.#outgoing.take()) this.#state.link.send(message);
   }

@@ -50,6 +50,16 @@ export class Outgoing {
     else this.#ordered.push(unit);
   }
 
+  /** Numbered frames of this connection that are not accepted. */
+  get inFlight(): number {
+    return this.#window.size;
+  }
+
+  /** Whether nothing waits but reports and logs, which nobody is kept waiting by. */
+  get isPatient(): boolean {
+    return this.#urgent.length === 0 && this.#control.length === 0 && this.#ordered.length === 0;
+  }
+
   get unacceptedCount(): number {
     return this.#unaccepted.size;
   }

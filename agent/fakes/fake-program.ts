@@ -48,6 +48,11 @@ const does = {
   yieldOnCancel(work) { return new Promise((resolve) => { handlers[work.argsId] = () => { fail(work.argsId, "CancelledError"); resolve(); }; }); },
   finishOnCancel(work) { return new Promise((resolve) => { handlers[work.argsId] = () => { done(work.argsId, "all the same"); resolve(); }; }); },
   twice: (work) => { done(work.argsId, 1); done(work.argsId, 2); },
+  leave(work) {
+    for (const { argsId } of queue.splice(0)) { send({ t: "unbegun", argsId }); kept.delete(argsId); }
+    done(work.argsId, "last");
+    setInterval(() => { if (!kept.has(work.argsId)) process.exit(0); }, 5);
+  },
   stray: (work) => { send({ t: "done", argsId: "other", offsets: offsets(), output: json(1) }); done(work.argsId, 1); },
   garbage: () => { socket.write("this is not JSON\\n"); return new Promise(() => {}); },
   badFrame: (work) => { send({ t: "done", argsId: work.argsId, output: 7 }); return new Promise(() => {}); },

@@ -29,8 +29,6 @@ export interface Host {
   tell(line: string): void;
   /** The report is safe: the program may forget its answer, and the process the attempt. */
   endAccepted(attempt: Attempt): void;
-  /** Something beside the answer is safe. */
-  flushSoon(): void;
 }
 
 export interface Stop {

@@ -116,13 +116,14 @@ async function attachParts(
   const { logFolder } = sandboxFolders(folder);
   await mkdir(logFolder, { recursive: true, mode: 0o700 });
   const logs = followLogs(deps.start, program, logFolder, events, mark);
+  const folders = WorkFolders.adopt(
+    join(folder, "work"),
+    found.attempts.map((attempt) => attempt.folder),
+  );
   program.attach({
     socket,
     logs,
-    folders: WorkFolders.adopt(
-      join(folder, "work"),
-      found.attempts.map((attempt) => attempt.folder),
-    ),
+    folders,
     signal(signal) {
       if (identity !== null && isAlive()) signalGroup(identity.pid, signal);
     },
@@ -131,6 +132,7 @@ async function attachParts(
     async remove() {
       socket.close();
       logs.close();
+      folders.close();
       await removeFolder(folder);
     },
   });

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Failure } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
+import type { Timer } from "#shared/ports.ts";
 import { type ProgramFrame, programFrameSchema, type Work } from "#shared/protocol/task.ts";
 import { type Attempt, type Host, isOver, moveAttempt } from "../leases/attempt.ts";
 import type { AgentDeps } from "../options.ts";
@@ -49,6 +50,7 @@ export interface ProgramParts {
   remove(): Promise<void>;
 }
 
+const laterMs = 2;
 const recycleAfterTasks = 10_000;
 const recycleLogBytes = 64 * 1024 * 1024;
 
@@ -86,6 +88,7 @@ export class Program implements Host {
   readonly #batch: TurnBatch;
   #parts: ProgramParts | null = null;
   #out = "";
+  #later: Timer | null = null;
   #tasks = 0;
   #emptying = 0;
   #quitting = false;
@@ -182,12 +185,16 @@ export class Program implements Host {
     this.#batch.want();
   }
 
-  flushSoon(): void {
-    this.#batch.want();
+  /** For what the program does not wait for: it goes with the next line, or shortly. */
+  #tellLater(line: string): void {
+    this.#out += `${line}\n`;
+    this.#later ??= this.#deps.clock.after(laterMs, () => this.#flush());
   }
 
   #flush(): void {
     if (this.#out === "") return;
+    this.#later?.cancel();
+    this.#later = null;
     const text = this.#out;
     this.#out = "";
     this.#parts?.socket.write(text);
@@ -195,7 +202,7 @@ export class Program implements Host {
 
   endAccepted(attempt: Attempt): void {
     if (!this.works.delete(attempt.argsId)) return;
-    this.tell(`{"t":"accepted","argsId":"${attempt.argsId}","end":true}`);
+    this.#tellLater(`{"t":"accepted","argsId":"${attempt.argsId}","end":true}`);
     this.#settle();
   }
 

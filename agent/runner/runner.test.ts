@@ -3,6 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import type { Report } from "#shared/protocol/agent.ts";
+import { systemClock } from "#shared/system.ts";
 import { binaryOf, fakeProgram } from "../fakes/fake-program.ts";
 import { openStand, type Stand } from "../fakes/stand.ts";
 
@@ -322,4 +323,25 @@ test("What a program emits and how far it is travel before its report", async ()
   expect(coordinator.said("progress")).toMatchObject([{ task: lease.task, fraction: 0.5 }]);
   const at = (kind: string) => coordinator.frames.findIndex((frame) => frame.t === kind);
   expect(at("emit")).toBeLessThan(at("report"));
+});
+
+test("A program that never says hello is ProgramSilent", async () => {
+  const hurried = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() * 60 };
+  stand = await openStand({ clock: hurried });
+  const { coordinator } = stand;
+  const [report] = await coordinator.settle(coordinator.lease(binaryOf("setInterval(() => {}, 1000);"), "noop"));
+  expect(failureOf(report)).toMatchObject({ type: "ProgramSilent", retryable: true });
+});
+
+test("C19 a queued task that its program will not begin goes back, uncounted", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  await coordinator.settle(...Array.from({ length: 40 }, () => coordinator.lease(program, "noop")));
+  const [last, queued] = [coordinator.lease(program, "leave"), coordinator.lease(program, "noop")];
+  coordinator.send({ t: "leases", leases: [last, queued] });
+  expect(outputOf(await coordinator.report(last))).toBe("last");
+  const handback = await coordinator.until("handback", () => coordinator.said("handback")[0]);
+  expect(handback.leases).toEqual([{ task: queued.task, fence: queued.fence }]);
+  const [again] = await coordinator.settle({ ...queued, fence: queued.fence + 1_000 });
+  expect(again?.result.kind).toBe("done");
 });

@@ -81,15 +81,17 @@ export async function startProgram(
   );
   const pid = child.pid ?? null;
   const logs = followLogs(deps, program, sandbox.logFolder, events);
+  const folders = WorkFolders.create(join(folder, "work"));
   program.attach({
     socket,
     logs,
-    folders: WorkFolders.create(join(folder, "work")),
+    folders,
     signal: (signal) => pid !== null && signalGroup(pid, signal),
     stderrTail: (bytes) => logs.tail("stderr", bytes),
     async remove() {
       socket.close();
       logs.close();
+      folders.close();
       await sandbox.remove();
     },
   });
