@@ -196,8 +196,6 @@ describe("what the tests cover", () => {
 
   /** Rules whose subject is not there yet, or that no test names yet. */
   const rulesToCome: Readonly<Record<string, string>> = {
-    C7: "no hot record",
-    C8: "messages between partitions: one partition on sqlite",
     C9: "ages of blobs",
     C16: "failover: needs the Redis engine",
     C26: "budget of CPU time: measured by the benchmarks",
