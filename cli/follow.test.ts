@@ -48,3 +48,22 @@ it("throws a refusal at once", async () => {
   );
   await expect(stream.next()).rejects.toMatchObject({ code: "NotFound" });
 });
+
+it("lets go of the connection when its reader leaves, also of an answer that has come whole", async () => {
+  api = await startFakeApi({ "GET /v1/runs/*/journal/stream": (_, answer) => sendEvents(answer, events(1, 5)) });
+  const client = clientFor(api.url);
+  const answers: { destroyed: boolean }[] = [];
+  const watched: typeof client = {
+    ...client,
+    async open(name, request) {
+      const answer = await client.open(name, request);
+      answers.push(answer);
+      return answer;
+    },
+  };
+  const options = { signal: new AbortController().signal };
+  for await (const { position } of followStream(watched, "followJournal", { params: { run: runId } }, options)) {
+    if (position === 3) break;
+  }
+  expect(answers.map(({ destroyed }) => destroyed)).toEqual([true]);
+});

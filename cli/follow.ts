@@ -34,13 +34,18 @@ export async function* followStream<Name extends RouteName>(
       const answer = await client.open(name, { ...request, headers, signal: options.signal });
       if (lost) options.onLink?.("back");
       lost = false;
-      for await (const event of readEvents(answer)) {
-        if (event.event === "end") return;
-        const at = Number(event.id);
-        if (!(at > position)) continue;
-        position = at;
-        pauseMs = pauseFirstMs;
-        yield { position, value: JSON.parse(event.data) as unknown };
+      try {
+        for await (const event of readEvents(answer)) {
+          if (event.event === "end") return;
+          const at = Number(event.id);
+          if (!(at > position)) continue;
+          position = at;
+          pauseMs = pauseFirstMs;
+          yield { position, value: JSON.parse(event.data) as unknown };
+        }
+      } finally {
+        // Of an answer that has come whole, Node leaves what nobody reads any more, and its connection, to the process.
+        answer.destroy();
       }
     } catch (error) {
       if (options.signal.aborted) return;
