@@ -40,6 +40,7 @@ export class FakeCoordinator {
   #options: FakeOptions;
   #http: Server | null = null;
   #waiters: (() => void)[] = [];
+  readonly #sockets = new Set<WebSocket>();
   #fence = 1;
   #sessions = 0;
 
@@ -68,7 +69,8 @@ export class FakeCoordinator {
   }
 
   async close(): Promise<void> {
-    this.socket?.terminate();
+    for (const socket of this.#sockets) socket.terminate();
+    this.#sockets.clear();
     this.socket = null;
     const http = this.#http;
     this.#http = null;
@@ -187,6 +189,7 @@ export class FakeCoordinator {
       return;
     }
     this.socket = socket;
+    this.#sockets.add(socket);
     socket.on("error", () => {});
     socket.on("message", (bytes) => {
       const frames = agentBatchSchema.parse(JSON.parse(bytes.toString()));
