@@ -86,7 +86,7 @@ describe("converge", () => {
       message: expect.stringContaining("'converged'"),
     });
     expect(gates.at(-1)?.checks).toMatchObject([{ name: "converged", result: "pass" }]);
-    expect(await runAlone("converge", "fitLine", "--input", "{}")).toEqual(line);
+    expect(await runAlone("converge", "fitLine")).toEqual(line);
   });
 
   test("a loop that does not get there fails the run, and says where it got to", async () => {

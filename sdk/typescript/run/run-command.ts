@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import type { z } from "zod";
 import type { Failure } from "#shared/domain/errors.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
+import { parse as parseBy } from "../declare/parse.ts";
 import type { Registry } from "../declare/registry.ts";
 import { processHost } from "../program/process-host.ts";
 import { textOf } from "../program/texts.ts";
@@ -64,11 +66,12 @@ function readRequest(registry: Registry, args: readonly string[]): Request | { c
   }
   const [workflow, ...more] = parsed.positionals;
   if (workflow === undefined || more.length > 0) return wrong("Name one workflow.");
-  if (!registry.workflows.has(workflow)) {
+  const definition = registry.workflows.get(workflow);
+  if (definition === undefined) {
     const names = [...registry.workflows.keys()].join(", ") || "none";
     return { code: exitCodes.notFound, message: `There is no workflow '${workflow}'. Declared: ${names}.` };
   }
-  const { input = "null", signal = [], quiet = false } = parsed.values;
+  const { input = absentInput(definition.input), signal = [], quiet = false } = parsed.values;
   if (!isJson(input)) return wrong(`--input is not JSON: ${input.slice(0, 200)}`);
   const signals = signal.map((text) => {
     const [name = "", ...value] = text.split("=");
@@ -77,6 +80,15 @@ function readRequest(registry: Registry, args: readonly string[]): Request | { c
   const bad = signals.find(({ name, value }) => name === "" || !isJson(value.json));
   if (bad !== undefined) return wrong(`--signal takes name='<json>', not ${bad.name}=${bad.value.json}`);
   return { workflow, input: { json: input }, signals, quiet };
+}
+
+/** As the API has it: null, or {} where the schema wants an object. */
+function absentInput(schema: z.ZodType | undefined): string {
+  const fits = (value: unknown): boolean => {
+    const result = schema === undefined ? { ok: true } : parseBy(schema, value);
+    return !(result instanceof Promise) && result.ok;
+  };
+  return fits(null) || fits(undefined) || !fits({}) ? "null" : "{}";
 }
 
 const parse = (args: readonly string[]) =>
