@@ -42,7 +42,7 @@ class Terminal {
 
   /** Waits until the last block in the background that could say it has said so, once more than before. */
   async waitFor(pattern: RegExp): Promise<void> {
-    const byMs = performance.now() + 30_000;
+    const byMs = performance.now() + 60_000;
     for (;;) {
       for (const each of this.#background) {
         const match = pattern.exec(each.text().slice(each.seen));

@@ -17,7 +17,7 @@ export interface SaltProcess {
   readonly ended: Promise<number | NodeJS.Signals>;
   /** Sends a signal and waits for the end. Default SIGTERM; what has not ended after 10 s is killed. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>;
-  /** Waits until stderr (or stdout) has a match. Rejects, with what was written, at the process's end or after 20 s. */
+  /** Waits until stderr (or stdout) has a match. Rejects, with what was written, at the process's end or after 60 s. */
   said(pattern: RegExp, where?: "stdout" | "stderr"): Promise<RegExpExecArray>;
 }
 
@@ -62,7 +62,7 @@ export function startProcess(args: readonly string[], options: SaltOptions): Sal
     said: (pattern, where = "stderr") =>
       new Promise((resolve, reject) => {
         const fail = (why: string) => reject(new Error(`salt ${args.join(" ")} ${why}:\n${text.stdout}${text.stderr}`));
-        const late = setTimeout(() => fail(`did not say ${pattern} within 20 s`), 20_000);
+        const late = setTimeout(() => fail(`did not say ${pattern} within 60 s`), 60_000);
         const look = () => {
           const match = pattern.exec(text[where]);
           if (match === null) return;
