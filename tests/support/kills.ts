@@ -1,0 +1,41 @@
+import { livingPrograms } from "./journeys.ts";
+import type { Salt } from "./start-salt.ts";
+
+/** Ends parts of a running Salt by kill -9, and starts again what nothing else would. Each says what it killed. */
+export interface Kills {
+  coordinator(): Promise<string>;
+  /** The agent, and a new one on the same folder. */
+  agent(): Promise<string>;
+  /** Both, the agent first back. */
+  both(): Promise<string>;
+  /** One program of a kind, if one lives, with its process group. */
+  program(kind: "task" | "workflow"): Promise<string>;
+}
+
+export function killsOf(salt: Salt, random: () => number): Kills {
+  const kills: Kills = {
+    async coordinator() {
+      await salt.coordinator().stop("SIGKILL");
+      await salt.startCoordinator();
+      return "the coordinator";
+    },
+    async agent() {
+      await salt.agents.at(-1)?.stop("SIGKILL");
+      await salt.startAgent("agent-1");
+      return "the agent";
+    },
+    async both() {
+      await Promise.all([salt.coordinator().stop("SIGKILL"), salt.agents.at(-1)?.stop("SIGKILL")]);
+      await Promise.all([salt.startAgent("agent-1"), salt.startCoordinator()]);
+      return "coordinator and agent";
+    },
+    async program(kind) {
+      const programs = livingPrograms(salt).filter((program) => program.kind === kind);
+      const victim = programs[Math.floor(random() * programs.length)];
+      if (victim === undefined) return `no ${kind} program, as none lives`;
+      process.kill(-victim.pid, "SIGKILL");
+      return `a ${kind} program, ${victim.pid}`;
+    },
+  };
+  return kills;
+}
