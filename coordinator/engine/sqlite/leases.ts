@@ -1,13 +1,15 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Found, type Key, type LeaseRecord, leasesIndex, partitionOfKey } from "../engine.ts";
-import { createRanges } from "./ranges.ts";
+import { createRanges, limitTo } from "./ranges.ts";
 
 /** A lease is held while it has a score: its deadline on the lease clock. `index` is the partition's `leases`. */
 export function createLeases(db: DatabaseSync) {
   const find = db.prepare("SELECT fence, holder, state, queue FROM lease WHERE key = ? AND member = ?");
   const stamp = db.prepare("SELECT fence FROM lease WHERE key = ? AND member = ?");
   const grant = db.prepare(
-    "INSERT OR REPLACE INTO lease (key, member, fence, holder, state, queue, score) VALUES (?, ?, ?, ?, 'granted', ?, ?)",
+    `INSERT INTO lease (key, member, fence, holder, state, queue, score) VALUES (?, ?, ?, ?, 'granted', ?, ?)
+     ON CONFLICT DO UPDATE SET
+       fence = excluded.fence, holder = excluded.holder, state = 'granted', queue = excluded.queue, score = excluded.score`,
   );
   const hold = db.prepare(
     `UPDATE lease SET score = ?, state = coalesce(?, state), holder = coalesce(?, holder)
@@ -17,7 +19,7 @@ export function createLeases(db: DatabaseSync) {
   const remove = db.prepare("DELETE FROM lease WHERE key = ? AND member = ?");
   const held = db.prepare("SELECT 1 FROM lease WHERE key = ? AND member = ? AND score IS NOT NULL");
   const count = db.prepare(
-    "SELECT count(*) AS count FROM (SELECT 1 FROM lease WHERE key = ? AND score IS NOT NULL LIMIT ?)",
+    `SELECT count(*) AS count FROM (SELECT 1 FROM lease WHERE key = ? AND score IS NOT NULL ${limitTo})`,
   );
 
   return {

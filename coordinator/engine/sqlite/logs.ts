@@ -1,11 +1,12 @@
 import type { DatabaseSync } from "node:sqlite";
 import type { Key, LogEntry } from "../engine.ts";
+import { limitTo } from "./ranges.ts";
 
 export function createLogs(db: DatabaseSync) {
   const end = db.prepare("SELECT max(position) AS position FROM log WHERE key = ?");
   const append = db.prepare("INSERT INTO log (key, position, at_ms, value) VALUES (?, ?, ?, ?)");
   const read = db.prepare(
-    "SELECT position, at_ms AS atMs, value FROM log WHERE key = ? AND position > ? ORDER BY position LIMIT ?",
+    `SELECT position, at_ms AS atMs, value FROM log WHERE key = ? AND position > ? ORDER BY position ${limitTo}`,
   );
 
   return {

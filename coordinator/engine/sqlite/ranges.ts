@@ -1,6 +1,9 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import type { IndexRow, Key, RangeQuery } from "../engine.ts";
 
+/** A bare `LIMIT ?` is parsed anew whenever its value changes, for SQLite plans by it. */
+export const limitTo = "LIMIT (? + 0)";
+
 /** Reads `table` (`ranked` or `lease`), which has the columns key, member and score, by score. */
 export function createRanges(db: DatabaseSync, table: "ranked" | "lease") {
   const value = table === "ranked" ? "value" : "NULL AS value";
@@ -8,7 +11,7 @@ export function createRanges(db: DatabaseSync, table: "ranked" | "lease") {
   const prepare = (start: string, end: string, order: string): StatementSync =>
     db.prepare(
       `SELECT member, score, ${value} FROM ${table}
-       WHERE key = ? AND ${start} AND score ${end} ? ORDER BY score ${order}, member ${order} LIMIT ?`,
+       WHERE key = ? AND ${start} AND score ${end} ? ORDER BY score ${order}, member ${order} ${limitTo}`,
     );
   const up = prepare("score >= ?", "<=", "ASC");
   const upAfter = prepare("(score, member) > (?, ?)", "<=", "ASC");

@@ -6,7 +6,8 @@ import type { Key } from "../engine.ts";
 export function createRecords(db: DatabaseSync) {
   const find = db.prepare("SELECT stamp, value FROM record WHERE key = ?");
   const stamp = db.prepare("SELECT stamp FROM record WHERE key = ?");
-  const set = db.prepare("INSERT OR REPLACE INTO record (key, stamp, value) VALUES (?, ?, ?)");
+  const set = db.prepare(`INSERT INTO record (key, stamp, value) VALUES (?, ?, ?)
+     ON CONFLICT DO UPDATE SET stamp = excluded.stamp, value = excluded.value`);
   const remove = db.prepare("DELETE FROM record WHERE key = ?");
   const add = db.prepare(
     `INSERT INTO record (key, stamp, value) VALUES (?, 'counter', CAST(? AS INTEGER))
