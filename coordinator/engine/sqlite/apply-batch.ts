@@ -15,7 +15,7 @@ import { nextFence } from "../engine-clock.ts";
 import { createIndexes } from "./indexes.ts";
 import { createLeases, isLeasesIndex, memberOfLease } from "./leases.ts";
 import { createLogs } from "./logs.ts";
-import { createQueues } from "./queues.ts";
+import { createQueues, isQueueKey, type MetQueues } from "./queues.ts";
 import { createRecords } from "./records.ts";
 import { takeMembers } from "./take-members.ts";
 
@@ -41,8 +41,7 @@ export interface CommitContext {
   readonly topics: Set<string>;
   /** The ends of the logs that the batch met: their next append need not look. */
   readonly ends: Map<Key, number>;
-  /** Queues that the batch filled and has not emptied. */
-  readonly filled: Set<Key>;
+  readonly queues: MetQueues;
   /** What counters have to be given before the commit ends: a batch adds to few of them, often. */
   readonly adds: Map<Key, number>;
 }
@@ -51,7 +50,7 @@ export const commitContext = (of: Pick<CommitContext, "partition" | "nowMs" | "l
   ...of,
   topics: new Set(),
   ends: new Map(),
-  filled: new Set(),
+  queues: new Map(),
   adds: new Map(),
 });
 
@@ -71,6 +70,7 @@ function holds(tables: Tables, context: CommitContext, check: Check): boolean {
     case "stamp":
       return stampOf(tables, context, check.key) === check.stamp;
     case "fewer": {
+      if (isQueueKey(check.index)) tables.queues.writeMet(context);
       const table = isLeasesIndex(check.index) ? tables.leases : tables.indexes;
       if (table.fewer(check.index, check.than)) return true;
       return check.member !== undefined && table.has(check.index, check.member);
@@ -128,16 +128,10 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       tables.indexes.delete(write.index, write.member);
       break;
     case "enqueue":
-      tables.queues.enqueue(context.filled, {
-        partition,
-        queue: write.queue,
-        member: write.member,
-        score: scoreAt(write.score, nowMs),
-        nowMs,
-      });
+      tables.queues.enqueue(context, write.queue, { member: write.member, score: scoreAt(write.score, nowMs) });
       break;
     case "dequeue":
-      tables.queues.dequeue(context.filled, { partition, queue: write.queue, member: write.member });
+      tables.queues.dequeue(context, write.queue, write.member);
       break;
     case "hold":
       tables.leases.hold(leasesIndex(partition), {
@@ -163,14 +157,16 @@ function deleteRecord({ records, leases }: Tables, { partition, adds }: CommitCo
   else leases.delete(leasesIndex(partition), member);
 }
 
-export function addAll({ records }: Tables, { adds }: CommitContext): void {
-  for (const [counter, delta] of adds) records.add(counter, delta);
+/** Writes what the batch gathered in memory. */
+export function writeGathered({ records, queues }: Tables, context: CommitContext): void {
+  for (const [counter, delta] of context.adds) records.add(counter, delta);
+  queues.writeMet(context);
 }
 
 /** Leases what the claim may take, each under a fence of its own. */
 export function grantClaim(tables: Tables, context: CommitContext, claim: ClaimWant): Claim[] {
   const { partition, nowMs } = context;
-  const taken = takeMembers(tables.queues, partition, claim.wants);
+  const taken = takeMembers(tables.queues, context, claim.wants);
   if (taken.length === 0) return [];
   const deadlineMs = leaseNowMs(tables, context) + claim.holdMs;
   return taken.map(({ queue, member, holder }) => {

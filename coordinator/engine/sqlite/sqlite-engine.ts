@@ -17,7 +17,6 @@ import type {
 import { createEngineClock } from "../engine-clock.ts";
 import { Hints } from "../hints.ts";
 import {
-  addAll,
   type CommitContext,
   checkAll,
   commitContext,
@@ -25,6 +24,7 @@ import {
   grantClaim,
   type Tables,
   writeAll,
+  writeGathered,
 } from "./apply-batch.ts";
 import { isLeasesIndex, memberOfLease } from "./leases.ts";
 import { openDatabase } from "./open-database.ts";
@@ -36,7 +36,8 @@ import { toSaltError } from "./sqlite-error.ts";
  *
  * Q1  A commit is one SQL transaction, durable when it answers (`synchronous = FULL`).
  * Q2  A transaction's checks all come before its writes, so that one that does not hold has written nothing.
- * Q3  The time and the last fence are stored by every commit that writes, so neither goes back when the process ends.
+ * Q3  A time and a fence are stored that what commits answer never passes, so neither goes back when the process ends.
+ *     They are stored a little ahead, for most commits then need not write them, and exactly on closing.
  *
  * `Unavailable` when another process has the file, when a newer Salt wrote it, or when the disk fails; `NoSpace` when
  * the disk is full. A commit that meets either is applied wholly or not at all; after `NoSpace` it is not.
@@ -44,6 +45,9 @@ import { toSaltError } from "./sqlite-error.ts";
 export function createSqliteEngine(deps: { readonly file: string; readonly clock: Clock }): Engine {
   return new SqliteEngine(openDatabase(deps.file), deps.clock);
 }
+
+/** How far ahead the time and the fence are stored: no more than a restart takes. */
+const storedAheadMs = 100;
 
 /** For tests that need the database itself. */
 export class SqliteEngine implements Engine {
@@ -55,12 +59,14 @@ export class SqliteEngine implements Engine {
   readonly #end: StatementSync;
   readonly #store: StatementSync;
   #lastFence: number;
+  #stored: { readonly nowMs: number; readonly fence: number };
 
   constructor(db: DatabaseSync, clock: Clock) {
     this.#db = db;
     const stored = db.prepare("SELECT now_ms AS nowMs, fence FROM engine").get() as { nowMs: number; fence: number };
     this.#now = createEngineClock(clock, stored.nowMs);
     this.#lastFence = stored.fence;
+    this.#stored = stored;
     this.#tables = createTables(db);
     this.#begin = db.prepare("BEGIN IMMEDIATE");
     this.#end = db.prepare("COMMIT");
@@ -98,7 +104,13 @@ export class SqliteEngine implements Engine {
 
   async close(): Promise<void> {
     this.#hints.close();
-    if (this.#db.isOpen) this.#db.close();
+    if (!this.#db.isOpen) return;
+    try {
+      this.#store.run(this.#now(), this.#lastFence);
+    } catch {
+      // A disk that fails or is full: what is stored is later than it need be, and holds.
+    }
+    this.#db.close();
   }
 
   #find(key: Key): Found {
@@ -119,11 +131,20 @@ export class SqliteEngine implements Engine {
       results.push({ outcome, positions });
     }
     const claims = claim === undefined ? [] : grantClaim(this.#tables, context, claim);
-    addAll(this.#tables, context);
+    writeGathered(this.#tables, context);
     const wrote = claims.length > 0 || results.some(({ outcome }) => outcome === "applied");
-    if (wrote) this.#store.run(context.nowMs, context.lastFence);
+    const stored = wrote ? this.#storeAhead(context) : this.#stored;
     this.#end.run();
+    this.#stored = stored;
     return { nowMs: context.nowMs, results, claims };
+  }
+
+  #storeAhead({ nowMs, lastFence }: CommitContext): { nowMs: number; fence: number } {
+    if (nowMs <= this.#stored.nowMs && lastFence <= this.#stored.fence) return this.#stored;
+    const aheadMs = nowMs + storedAheadMs;
+    const ahead = { nowMs: aheadMs, fence: Math.max(lastFence, aheadMs * 1000) };
+    this.#store.run(ahead.nowMs, ahead.fence);
+    return ahead;
   }
 
   /** Whatever goes wrong inside, nothing is left half done. */

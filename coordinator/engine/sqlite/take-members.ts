@@ -1,7 +1,6 @@
 import { assert } from "#shared/domain/assert.ts";
-import type { Partition } from "#shared/domain/ids.ts";
-import type { ClaimWant, IndexRow } from "../engine.ts";
-import type { Queues } from "./queues.ts";
+import type { ClaimWant } from "../engine.ts";
+import type { Place, Queues, QueuesContext } from "./queues.ts";
 
 interface Taken {
   readonly queue: string;
@@ -13,12 +12,12 @@ interface Taken {
  * Removes from the queues what the wants may take, and answers it in the order of taking: for each want in turn the
  * lowest scores first, of equal ones those of the queue named first. A queue is read once, however many want of it.
  */
-export function takeMembers(queues: Queues, partition: Partition, wants: ClaimWant["wants"]): Taken[] {
+export function takeMembers(queues: Queues, context: QueuesContext, wants: ClaimWant["wants"]): Taken[] {
   const heads = new Map<string, Head>();
   const headOf = (queue: string, pageRows: number): Head => {
     const known = heads.get(queue);
     if (known !== undefined) return known;
-    const head = new Head(queues, { partition, queue, pageRows });
+    const head = new Head(queues, { context, queue, pageRows });
     heads.set(queue, head);
     return head;
   };
@@ -53,22 +52,22 @@ function lowestOf(heads: readonly Head[]): Head | null {
 class Head {
   readonly queue: string;
   readonly #queues: Queues;
-  readonly #partition: Partition;
+  readonly #context: QueuesContext;
   readonly #pageRows: number;
-  #page: readonly IndexRow[] = [];
+  #page: readonly Place[] = [];
   #next = 0;
-  #lastTaken: IndexRow | null = null;
+  #lastTaken: Place | null = null;
 
-  constructor(queues: Queues, of: { partition: Partition; queue: string; pageRows: number }) {
+  constructor(queues: Queues, of: { context: QueuesContext; queue: string; pageRows: number }) {
     this.queue = of.queue;
     this.#queues = queues;
-    this.#partition = of.partition;
+    this.#context = of.context;
     this.#pageRows = of.pageRows;
     this.#turnPage();
   }
 
   /** The lowest one not taken, or undefined when there is none. */
-  get row(): IndexRow | undefined {
+  get row(): Place | undefined {
     return this.#page[this.#next];
   }
 
@@ -77,16 +76,16 @@ class Head {
     assert(row !== undefined, "only a queue with a row left is taken from");
     this.#lastTaken = row;
     this.#next++;
-    if (this.#next === this.#pageRows) this.#turnPage();
+    if (this.#next === this.#page.length && this.#next >= this.#pageRows) this.#turnPage();
     return row.member;
   }
 
   removeTaken(): void {
-    if (this.#lastTaken !== null) this.#queues.dequeueThrough(this.#partition, this.queue, this.#lastTaken);
+    if (this.#lastTaken !== null) this.#queues.dequeueThrough(this.#context, this.queue, this.#lastTaken);
   }
 
   #turnPage(): void {
-    this.#page = this.#queues.head(this.#partition, this.queue, { limit: this.#pageRows, after: this.#lastTaken });
+    this.#page = this.#queues.head(this.#context, this.queue, { limit: this.#pageRows, after: this.#lastTaken });
     this.#next = 0;
   }
 }
