@@ -1,77 +1,101 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  type Claim,
-  type ClaimWant,
-  type Engine,
-  keyIn,
-  leaseKey,
-  type Transaction,
-} from "#coordinator/engine/engine.ts";
+import type { Claim, ClaimWant, Engine } from "#coordinator/engine/engine.ts";
 import { createSqliteEngine } from "#coordinator/engine/sqlite/sqlite-engine.ts";
-import { partitionAt } from "#shared/domain/ids.ts";
 import { systemClock } from "#shared/system.ts";
+import { type BenchDeps, type Measured, using } from "./bench.ts";
+import { partition, publish, queue, settle, taskName } from "./engine-moves.ts";
+import { RawSqlite } from "./raw-sqlite.ts";
+import { type Row, rowOf, type Unit } from "./rows.ts";
+import { quantile } from "./statistics.ts";
 
-export interface EngineSqliteBench {
-  /** Transactions a second in commits of 100, as under load. */
-  readonly movesPerSecond: number;
-  /** Transactions a second in commits of one, as when idle: bounded by the disk's flush. */
-  readonly singleMovesPerSecond: number;
-  /** CPU, user and system, of publishing, granting and settling one task, in commits of 100. */
-  readonly cpuMicrosPerTask: number;
-  /** Of one commit of 100 transactions. */
-  readonly commitP50Ms: number;
-  readonly commitP99Ms: number;
-}
-
-const partition = partitionAt(0);
-const run = "run_0001k3v9q8zc7x5b2m4n6p8r0stv";
-const queue = '["default","linux-x64",{},{}]';
-/** About what a task's record and a journal entry take. */
-const record = JSON.stringify({ run, input: { json: "x".repeat(100) }, options: "x".repeat(500) });
-const entry = JSON.stringify({ e: "called", digest: "0".repeat(64), name: "score", kind: "task" });
-
-/** The work of the sqlite engine for a fan-out of small tasks, on a file in the temporary folder. */
-export async function benchEngineSqlite(tasks = 20_000): Promise<EngineSqliteBench> {
-  const folder = await mkdtemp(join(tmpdir(), "salt-bench-"));
-  const engine = createSqliteEngine({ file: join(folder, "salt.db"), clock: systemClock });
-  try {
-    await passTasks(engine, { prefix: "warm", tasks: 2_000, perCommit: 50 });
-    const cpu = process.cpuUsage();
-    const grouped = await passTasks(engine, { prefix: "grouped", tasks, perCommit: 50 });
-    const { user, system } = process.cpuUsage(cpu);
-    const single = await passTasks(engine, { prefix: "single", tasks: Math.ceil(tasks / 10), perCommit: 1 });
-    return {
-      movesPerSecond: Math.round((2 * tasks) / grouped.seconds),
-      singleMovesPerSecond: Math.round((2 * Math.ceil(tasks / 10)) / single.seconds),
-      cpuMicrosPerTask: (user + system) / tasks,
-      commitP50Ms: quantile(grouped.commitMs, 0.5),
-      commitP99Ms: quantile(grouped.commitMs, 0.99),
-    };
-  } finally {
-    await engine.close();
-    await rm(folder, { recursive: true });
-  }
-}
-
-interface Load {
-  readonly prefix: string;
+/** Tasks that are published and settled: two moves each. */
+export interface Load {
+  /** Of its own for each load: it is part of the tasks' names. */
+  readonly name: string;
   readonly tasks: number;
+  /** So many are published and as many settled by one commit; 1: each move has a commit of its own. */
   readonly perCommit: number;
 }
 
+export interface Passed {
+  readonly seconds: number;
+  readonly commitMs: readonly number[];
+}
+
+interface Round {
+  readonly grouped: Passed;
+  readonly single: Passed;
+}
+
+const peer = "node:sqlite";
+
+/** The engine's part of a fan-out, on a file in the temporary folder. */
+export async function benchEngineSqlite({ rounds, sizes, say }: BenchDeps): Promise<Measured> {
+  return await using(async (closing) => {
+    const folder = await mkdtemp(join(tmpdir(), "salt-bench-"));
+    closing(() => rm(folder, { recursive: true }));
+    const engine = createSqliteEngine({ file: join(folder, "salt.db"), clock: systemClock });
+    closing(() => engine.close());
+    const raw = new RawSqlite(join(folder, "raw.db"));
+    closing(async () => raw.close());
+
+    const grouped = { tasks: sizes.engineTasks, perCommit: 50 };
+    const single = { tasks: Math.ceil(sizes.engineTasks / 10), perCommit: 1 };
+    const measured: { salt: Round; raw: Round; cpuMicros: number }[] = [];
+    for (let round = 0; round <= rounds; round += 1) {
+      const cpu = process.cpuUsage();
+      const saltGrouped = await passTasks(engine, { name: `grouped-${round}`, ...grouped });
+      const { user, system } = process.cpuUsage(cpu);
+      const rawGrouped = raw.pass({ name: `grouped-${round}`, ...grouped });
+      const saltSingle = await passTasks(engine, { name: `single-${round}`, ...single });
+      const rawSingle = raw.pass({ name: `single-${round}`, ...single });
+      // The first round warms up.
+      if (round === 0) continue;
+      say(`engine.sqlite: round ${round} of ${rounds}`);
+      measured.push({
+        salt: { grouped: saltGrouped, single: saltSingle },
+        raw: { grouped: rawGrouped, single: rawSingle },
+        cpuMicros: (user + system) / grouped.tasks,
+      });
+    }
+    const row = (metric: string, unit: Unit, read: (round: Round) => number): Row =>
+      rowOf(
+        { bench: "engine.sqlite", metric, unit },
+        measured.map(({ salt }) => read(salt)),
+        { name: peer, rounds: measured.map((each) => read(each.raw)) },
+      );
+    const cpu = { bench: "engine.sqlite", metric: "cpu", unit: "µs/task" } as const;
+    const rows = [
+      row("batches_of_100", "moves/s", (round) => (2 * grouped.tasks) / round.grouped.seconds),
+      row("batches_of_1", "moves/s", (round) => (2 * single.tasks) / round.single.seconds),
+      row("commit_of_100.p50", "ms", (round) => quantile(round.grouped.commitMs, 0.5)),
+      row("commit_of_100.p99", "ms", (round) => quantile(round.grouped.commitMs, 0.99)),
+      row("commit_of_1.p50", "ms", (round) => quantile(round.single.commitMs, 0.5)),
+      rowOf(
+        cpu,
+        measured.map(({ cpuMicros }) => cpuMicros),
+      ),
+    ];
+    return { problems: [], rows };
+  });
+}
+
 /** Each commit settles what the one before granted, publishes as many anew and grants them. */
-async function passTasks(engine: Engine, load: Load): Promise<{ seconds: number; commitMs: number[] }> {
+async function passTasks(engine: Engine, load: Load): Promise<Passed> {
   const commitMs: number[] = [];
   const claim: ClaimWant = { holdMs: 5_000, wants: [{ holder: "agt_1/7", queues: [queue], take: load.perCommit }] };
   const startMs = performance.now();
   let granted: readonly Claim[] = [];
   let published = 0;
+  let settled = 0;
   do {
     const settling = granted.map(({ member, fence }) => settle(member, fence));
-    const count = Math.min(load.perCommit, load.tasks - published);
-    const publishing = Array.from({ length: count }, (_, n) => publish(`${run}/${load.prefix}#${published + n}`));
+    settled += settling.length;
+    const from = published;
+    const count = Math.min(load.perCommit, load.tasks - from);
+    const publishing = Array.from({ length: count }, (_, n) => publish(taskName(load.name, from + n)));
     published += count;
     const commits =
       load.perCommit === 1 ? [...settling, ...publishing].map((move) => [move]) : [[...settling, ...publishing]];
@@ -84,46 +108,6 @@ async function passTasks(engine: Engine, load: Load): Promise<{ seconds: number;
       granted = claims;
     }
   } while (granted.length > 0);
+  if (settled !== load.tasks) throw new Error(`Of ${load.tasks} tasks the engine settled ${settled}.`);
   return { seconds: (performance.now() - startMs) / 1000, commitMs };
-}
-
-let stamps = 0;
-const stamp = () => `b7f3/${++stamps}`;
-const taskKey = (task: string) => keyIn(partition, `task/${task}`);
-const stampsOfTasks = new Map<string, string>();
-
-function publish(task: string): Transaction {
-  const written = stamp();
-  stampsOfTasks.set(task, written);
-  return {
-    checks: [{ kind: "stamp", key: taskKey(task), stamp: null }],
-    writes: [
-      { kind: "set", key: taskKey(task), stamp: written, value: record },
-      { kind: "append", log: keyIn(partition, `journal/${run}`), value: entry },
-      { kind: "rank", index: keyIn(partition, `tasks/${run}`), member: task, score: { nowPlusMs: 0 } },
-      { kind: "enqueue", queue, member: task, score: { nowPlusMs: 0 } },
-      { kind: "add", counter: keyIn(partition, `counts/${run}/ready`), delta: 1 },
-    ],
-  };
-}
-
-function settle(task: string, fence: number): Transaction {
-  return {
-    checks: [
-      { kind: "stamp", key: taskKey(task), stamp: stampsOfTasks.get(task) ?? null },
-      { kind: "stamp", key: leaseKey(partition, task), stamp: String(fence) },
-    ],
-    writes: [
-      { kind: "set", key: taskKey(task), stamp: stamp(), value: record },
-      { kind: "append", log: keyIn(partition, `journal/${run}`), value: entry },
-      { kind: "release", member: task },
-      { kind: "add", counter: keyIn(partition, `counts/${run}/ready`), delta: -1 },
-      { kind: "add", counter: keyIn(partition, `counts/${run}/succeeded`), delta: 1 },
-    ],
-  };
-}
-
-function quantile(samples: readonly number[], part: number): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
 }

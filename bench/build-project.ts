@@ -1,0 +1,16 @@
+import { cp } from "node:fs/promises";
+import path from "node:path";
+import { type Built, buildProject } from "#cli/build/build-project.ts";
+import { saltFolder } from "#cli/build/host.ts";
+
+/** Shared with what else is built in this checkout: the large part of an executable is made once a machine. */
+const templates = path.join(saltFolder, "node_modules", ".cache", "salt");
+
+/** The benchmark's project, built as users build theirs; what was made of the same sources before is taken as it is. */
+export async function buildBenchProject(say: (line: string) => void): Promise<Built> {
+  const folder = path.join(saltFolder, ".salt", "bench");
+  await cp(path.join(import.meta.dirname, "project"), folder, { recursive: true, filter: isSource });
+  return await buildProject({ env: { ...process.env, SALT_CACHE: templates }, nowMs: Date.now, say }, { folder });
+}
+
+const isSource = (file: string): boolean => !["dist", ".salt", "node_modules"].includes(path.basename(file));

@@ -1,0 +1,41 @@
+import { z } from "zod";
+import { startBare } from "./bare/start-bare.ts";
+import { type BenchDeps, type Measured, using } from "./bench.ts";
+import { rowOf } from "./rows.ts";
+import { runToOutput } from "./runs.ts";
+import { startSalt } from "./start-salt.ts";
+import { quantile } from "./statistics.ts";
+
+const outputSchema = z.array(z.number());
+
+/** One awaited call after another, each timed by the workflow that makes it. The peer's jobs are timed by who sends them. */
+export async function benchCall(deps: BenchDeps): Promise<Measured> {
+  return await using(async (closing) => {
+    const salt = await startSalt(deps);
+    closing(salt.close);
+    const bare = await startBare();
+    closing(bare.close);
+    const { calls } = deps.sizes;
+    const chain = async (): Promise<number[]> => {
+      const timesMs = outputSchema.parse(await runToOutput(salt.client, "chain", { calls }));
+      if (timesMs.length === calls) return timesMs;
+      throw new Error(`A workflow of ${calls} calls measured ${timesMs.length}.`);
+    };
+    await chain();
+    await bare.carryOut({ jobs: calls, together: false });
+    const rounds: number[][] = [];
+    const bareRounds: (readonly number[])[] = [];
+    for (let round = 1; round <= deps.rounds; round += 1) {
+      rounds.push(await chain());
+      bareRounds.push((await bare.carryOut({ jobs: calls, together: false })).timesMs);
+      deps.say(`call: round ${round} of ${deps.rounds}`);
+    }
+    const row = (metric: string, part: number) =>
+      rowOf(
+        { bench: "call", metric, unit: "ms" },
+        rounds.map((timesMs) => quantile(timesMs, part)),
+        { name: "bare", rounds: bareRounds.map((timesMs) => quantile(timesMs, part)) },
+      );
+    return { problems: [], rows: [row("p50", 0.5), row("p99", 0.99)] };
+  });
+}
