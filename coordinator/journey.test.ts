@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { CallKey, RunId } from "#shared/domain/ids.ts";
-import { taskId } from "#shared/domain/ids.ts";
+import { partitionOf, runOfTask, taskId } from "#shared/domain/ids.ts";
 import { FakeAgent, taskCall } from "../tests/support/fake-agent.ts";
 import { startJourney } from "../tests/support/start-journey.ts";
 import { countKey, type TaskRecord, taskKey } from "./records.ts";
@@ -8,7 +8,7 @@ import { countKey, type TaskRecord, taskKey } from "./records.ts";
 type Started = Awaited<ReturnType<typeof startJourney>>;
 let open: Started[] = [];
 
-async function start(options?: Parameters<typeof startJourney>[0]): Promise<Started> {
+async function startAnd(options: Parameters<typeof startJourney>[0]): Promise<Started> {
   const journey = await startJourney(options);
   open.push(journey);
   return journey;
@@ -46,7 +46,9 @@ afterEach(() => {
   open = [];
 });
 
-describe("a run's journey", () => {
+describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
+  const start = (options: Parameters<typeof startJourney>[0] = {}) => startAnd({ partitions, ...options });
+
   it("goes from opened to its output, a task call on the way", async () => {
     const journey = await start();
     const agent = await connect(journey);
@@ -97,7 +99,7 @@ describe("a run's journey", () => {
     const agent = await connect(journey, { tasks: 1, workflows: 1 });
     await journey.open();
     const first = await agent.lease();
-    await journey.engine.commit("p0" as never, [
+    await journey.engine.commit(partitionOf(runOfTask(first.task)), [
       { checks: [], writes: [{ kind: "hold", member: first.task, forMs: 0 }] },
     ]);
     agent.cut();

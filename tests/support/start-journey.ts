@@ -3,7 +3,8 @@ import type { Engine } from "#coordinator/engine/engine.ts";
 import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
 import { type Journey, joinStages } from "#coordinator/journey.ts";
 import { projectKey, type RunRecord, releaseKey, runKey } from "#coordinator/records.ts";
-import { partitionAt, type RunId, sha256 } from "#shared/domain/ids.ts";
+import { projectPartition } from "#coordinator/state/projects.ts";
+import { type RunId, sha256 } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { TaskOptions } from "#shared/protocol/common.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
@@ -16,6 +17,7 @@ export async function startJourney(
     engine?: Engine;
     clock?: Clock;
     leaseTtlMs?: number;
+    partitions?: number;
     tasks?: Record<string, TaskOptions>;
     workflows?: Record<string, object>;
   } = {},
@@ -23,17 +25,18 @@ export async function startJourney(
   Journey & { engine: Engine; open(workflow?: string): Promise<RunId>; read(run: RunId): Promise<RunRecord> }
 > {
   const clock = options.clock ?? systemClock;
+  const partitions = options.partitions ?? 1;
   const engine = options.engine ?? createMemoryEngine({ clock });
   const journey = joinStages({
     engine,
     blobs: {} as BlobStore,
     clock,
     random: systemRandom,
-    partitions: 1,
+    partitions,
     logger: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
     ...(options.leaseTtlMs ? { leaseTtlMs: options.leaseTtlMs } : {}),
   });
-  const partition = partitionAt(0);
+  const partition = projectPartition(partitions, "demo");
   const tasks = Object.entries(options.tasks ?? { work: {}, other: {} });
   const workflows = Object.entries(options.workflows ?? { main: {}, child: {} });
   const manifest = {
