@@ -122,7 +122,7 @@ test("A drained agent takes nothing new, gives back what has not begun, finishes
   const { coordinator, agent } = stand;
   const [running, waiting] = [coordinator.lease(program, "wait", 400), coordinator.lease(program, "noop")];
   coordinator.send({ t: "leases", leases: [running, waiting] });
-  await coordinator.until("the grants", () => coordinator.said("leased").length > 0);
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
   await agent.drain();
   expect((await coordinator.report(running)).result.kind).toBe("done");
   expect(coordinator.said("handback").flatMap((frame) => frame.leases)).toEqual([

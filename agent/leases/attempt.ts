@@ -27,6 +27,10 @@ export interface Host {
   readonly id: string;
   /** Lines for the program, in order, sent with what else the turn brings. */
   tell(line: string): void;
+  /** A line about this attempt. */
+  tellOf(attempt: Attempt, line: string): void;
+  /** Reads nothing more of the program, or goes on. */
+  hold(held: boolean): void;
   /** The report is safe: the program may forget its answer, and the process the attempt. */
   endAccepted(attempt: Attempt): void;
 }
@@ -76,7 +80,10 @@ export interface Attempt {
   /** Workflow tasks: the last journal position passed on; what to say to a program that is not there yet; counts of calls. */
   given: number;
   readonly early: string[];
-  callsSent: number;
+  /** Calls and emits that the coordinator has not accepted. */
+  unaccepted: number;
+  /** The latest word on how far it is. */
+  progress: { fraction?: number; message?: string } | null;
   readonly callsOpen: { count: number; accepted: boolean }[];
   callsAccepted: number;
   /** Values asked for and not answered yet; asked for again in a new session. */
@@ -119,7 +126,8 @@ export function newAttempt(
     down: new Serial(fail),
     given: 0,
     early: [],
-    callsSent: 0,
+    unaccepted: 0,
+    progress: null,
     callsOpen: [],
     callsAccepted: 0,
     awaiting: new Set(),

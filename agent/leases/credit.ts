@@ -5,6 +5,8 @@ const fillMs = 10;
 /** A task that has run so long is a long one: what was taken ahead behind it goes back. */
 export const longRunMs = 100;
 const weight = 0.2;
+/** So many attempts' names fit into one message, as hello and renewals need. */
+const leasesMax = 2_000;
 
 /** The moving mean of run times, with a new one. */
 export const nextMeanMs = (meanMs: number | null, ranMs: number): number =>
@@ -19,5 +21,5 @@ export function prefetchFor(meanMs: number | null): number {
 /** Leases of tasks to hold in all: one a slot, and some ahead for each slot that is not at a long task. */
 export function taskCredit(options: { slots: number; long: number; meanMs: number | null }): number {
   const short = Math.max(0, options.slots - options.long);
-  return options.slots + short * prefetchFor(options.meanMs);
+  return Math.min(leasesMax, options.slots + short * prefetchFor(options.meanMs));
 }

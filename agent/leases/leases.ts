@@ -68,6 +68,9 @@ export class Leases implements AttemptDesk {
     this.#credit = -1;
     this.#sayCredit();
     this.#renew();
+    // The acceptance of a grant may have been lost with the connection.
+    const leased = [...this.#attempts.values()].filter((attempt) => attempt.accepted && !attempt.reported);
+    if (leased.length > 0) this.#deps.connection.control({ t: "leased", leases: leased.map(nameOf) });
     for (const attempt of this.#attempts.values()) {
       attempt.saidStarted = false;
       if (attempt.phase === "running") repeatWaits(this.#deps.relay, attempt);
@@ -127,6 +130,7 @@ export class Leases implements AttemptDesk {
 
   finish(attempt: Attempt, result: Result, ranMs: number, given?: number): void {
     if (attempt.phase !== "reporting" || this.#closed) return;
+    this.#sayProgress(attempt);
     attempt.reported = true;
     if (attempt.lease.kind === "task" && attempt.host !== null) this.#meanRunMs = nextMeanMs(this.#meanRunMs, ranMs);
     this.#deps.reporter().report(attempt, result, ranMs, given);
@@ -212,6 +216,7 @@ export class Leases implements AttemptDesk {
     const leased: AttemptName[] = [];
     const started: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {
+      this.#sayProgress(attempt);
       if (attempt.reported) continue;
       const isLong = attempt.phase === "running" && nowMs - attempt.startedAtMs > longRunMs;
       if (!attempt.accepted && (isLong || nowMs - attempt.grantedAtMs > acceptAfterMs)) {
@@ -225,6 +230,13 @@ export class Leases implements AttemptDesk {
     }
     if (leased.length > 0) this.#deps.connection.control({ t: "leased", leases: leased });
     if (started.length > 0) this.#deps.connection.control({ t: "started", leases: started });
+  }
+
+  /** Once a sweep at most, however often a program speaks of it. */
+  #sayProgress(attempt: Attempt): void {
+    if (attempt.progress === null) return;
+    this.#deps.connection.ordered({ t: "progress", ...nameOf(attempt), ...attempt.progress });
+    attempt.progress = null;
   }
 
   #handbackPrefetched(nowMs: number): void {

@@ -1,6 +1,7 @@
 import type { Connection } from "../connection/connection.ts";
 import { type Attempt, isOver } from "../leases/attempt.ts";
-import type { Hello, Program } from "./program.ts";
+import type { Program } from "./program.ts";
+import type { Hello } from "./read-frame.ts";
 
 /**
  * Brings a program's idea of its works and the agent's together, on a new connection (C18): works that both know go on,
@@ -34,6 +35,7 @@ function resumeWork(
   const saysAgain = (kind: string) => kind === "calls" || kind === "emit";
   deps.connection.drop((unit) => unit.attempt === attempt.key && saysAgain(unit.kind));
   attempt.callsOpen.length = 0;
+  attempt.unaccepted = 0;
   attempt.callsAccepted = work.calls ?? attempt.callsAccepted;
   if (attempt.given === 0) attempt.given = work.given;
   program.tell(JSON.stringify({ t: "resume", argsId: attempt.argsId }));

@@ -1,19 +1,15 @@
-import { z } from "zod";
 import type { Failure } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Timer } from "#shared/ports.ts";
-import { type ProgramFrame, programFrameSchema, type Work } from "#shared/protocol/task.ts";
+import type { ProgramFrame, Work } from "#shared/protocol/task.ts";
 import { type Attempt, type Host, isOver, moveAttempt } from "../leases/attempt.ts";
 import type { AgentDeps } from "../options.ts";
 import { TurnBatch } from "../turn-batch.ts";
 import type { ProgramExit } from "./launch.ts";
 import type { LogFollower } from "./log-follower.ts";
 import type { ProgramSocket } from "./program-socket.ts";
+import { type Answer, type Hello, isAnswer, readFrame, type Saying } from "./read-frame.ts";
 import type { WorkFolders } from "./work-folders.ts";
-
-export type Hello = Extract<ProgramFrame, { t: "hello" }>;
-export type Answer = Extract<ProgramFrame, { t: "done" | "fail" | "restart" }>;
-export type Saying = Exclude<ProgramFrame, Hello | Answer>;
 
 /** `starting`: has not said hello. `ending`: is given nothing more. `gone`: has ended. */
 export type ProgramState = "starting" | "ready" | "ending" | "gone";
@@ -180,6 +176,17 @@ export class Program implements Host {
     else moveAttempt(attempt, "given");
   }
 
+  tellOf(attempt: Attempt, line: string): void {
+    // What a shared process prints next is taken to be of the work that it was last told something about.
+    if (this.kind === "workflow") this.#requireParts().logs.begin(attempt, { shared: true });
+    this.tell(line);
+  }
+
+  hold(held: boolean): void {
+    if (held) this.#parts?.socket.pause();
+    else this.#parts?.socket.resume();
+  }
+
   tell(line: string): void {
     this.#out += `${line}\n`;
     this.#batch.want();
@@ -293,20 +300,19 @@ export class Program implements Host {
       this.#takeStray(frame);
       return;
     }
-    if (frame.t === "done" || frame.t === "fail" || frame.t === "restart") {
+    if (isAnswer(frame)) {
       this.#takeAnswer(attempt, frame, nowMs, this.kind === "task" ? ranMs : nowMs - attempt.startedAtMs);
     } else this.#owner.said(this, attempt, frame);
   }
 
   /** A withdrawal confirmed, an answer given twice, or a word about work that it does not have (T1). */
   #takeStray(frame: Answer | Saying): void {
-    const isAnswer = frame.t === "done" || frame.t === "fail" || frame.t === "restart";
     if (frame.t === "fail" && frame.failure.type === "CancelledError" && this.#withdrawn.delete(frame.argsId)) {
       this.tell(`{"t":"accepted","argsId":"${frame.argsId}","end":true}`);
       this.#settle();
       return;
     }
-    if (this.kind === "task" || (isAnswer && !this.#forgotten.has(frame.argsId))) this.recycle();
+    if (this.kind === "task" || (isAnswer(frame) && !this.#forgotten.has(frame.argsId))) this.recycle();
   }
 
   #takeAnswer(attempt: Attempt, answer: Answer, nowMs: number, ranMs: number): void {
@@ -347,7 +353,7 @@ export class Program implements Host {
   }
 
   /** Keeps the folder of an ended process until `finished`. */
-  hold(attempt: Attempt): void {
+  keepFolderFor(attempt: Attempt): void {
     this.#unfinished.add(attempt);
   }
 
@@ -384,22 +390,4 @@ export class Program implements Host {
     if (this.#parts === null) throw new Error("Broken invariant: a program that has no parts yet is not used.");
     return this.#parts;
   }
-}
-
-/** The frame, or what is wrong with the line. */
-function readFrame(line: string): ProgramFrame | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return "sent a line that is not JSON";
-  }
-  const read = programFrameSchema.safeParse(value);
-  return read.success ? read.data : `sent a frame that does not fit the protocol: ${z.prettifyError(read.error)}`;
-}
-
-/** The hello in a line, or null. */
-export function readHello(line: string): Hello | null {
-  const frame = readFrame(line);
-  return typeof frame !== "string" && frame.t === "hello" ? frame : null;
 }

@@ -7,8 +7,9 @@ import type { Connection } from "../connection/connection.ts";
 import { frameUnit } from "../connection/unit.ts";
 import { boundFailure, failureFrom } from "../failures.ts";
 import { type Attempt, nameOf } from "../leases/attempt.ts";
-import type { Answer, Saying } from "./program.ts";
+
 import type { Values } from "./program-values.ts";
+import type { Answer, Saying } from "./read-frame.ts";
 
 /**
  * Passes words on between a program, which names its work by args-id, and the coordinator, which names an attempt by
@@ -21,16 +22,13 @@ export interface RelayDeps {
 
 /** What a program says of work that it goes on with. */
 export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Exclude<Saying, { t: "unbegun" }>): void {
-  const { connection } = deps;
   switch (frame.t) {
     case "progress": {
       const { fraction, message } = frame;
-      connection.ordered({
-        t: "progress",
-        ...nameOf(attempt),
+      attempt.progress = {
         ...(fraction === undefined ? {} : { fraction }),
         ...(message === undefined ? {} : { message: message.slice(0, 1_000) }),
-      });
+      };
       return;
     }
     case "emit":
@@ -41,11 +39,11 @@ export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Exclude<Sa
       return;
     case "await":
       for (const key of frame.keys) attempt.awaiting.add(key);
-      attempt.up.run(() => connection.ordered({ t: "await", ...nameOf(attempt), keys: frame.keys.slice(0, 1_000) }));
+      attempt.up.run(() => askFor(deps, attempt, frame.keys));
       return;
     case "park":
-      attempt.parking = { given: frame.given, awaiting: frame.awaiting };
-      attempt.up.run(() => connection.ordered({ ...frame, t: "park", ...nameOf(attempt) }));
+      attempt.parking = { given: frame.given, awaiting: frame.awaiting.slice(0, awaitingMax) };
+      attempt.up.run(() => askToPark(deps, attempt));
       return;
     case "fetch":
       void relayFetch(deps, attempt, frame);
@@ -55,19 +53,51 @@ export function relaySaying(deps: RelayDeps, attempt: Attempt, frame: Exclude<Sa
 
 /** Says again what a lost session may have swallowed. */
 export function repeatWaits(deps: RelayDeps, attempt: Attempt): void {
-  const keys = [...attempt.awaiting];
-  if (keys.length > 0) deps.connection.ordered({ t: "await", ...nameOf(attempt), keys: keys.slice(0, 1_000) });
-  const { parking } = attempt;
-  if (parking !== null) {
-    deps.connection.ordered({ t: "park", ...nameOf(attempt), given: parking.given, awaiting: [...parking.awaiting] });
+  askFor(deps, attempt, [...attempt.awaiting]);
+  askToPark(deps, attempt);
+}
+
+const keysPerAwaitMax = 1_000;
+/** More need not be named: whatever is journaled wakes the workflow. */
+const awaitingMax = 10_000;
+
+function askFor(deps: RelayDeps, attempt: Attempt, keys: readonly CallKey[]): void {
+  for (let from = 0; from < keys.length; from += keysPerAwaitMax) {
+    deps.connection.ordered({ t: "await", ...nameOf(attempt), keys: keys.slice(from, from + keysPerAwaitMax) });
   }
+}
+
+function askToPark(deps: RelayDeps, attempt: Attempt): void {
+  const { parking } = attempt;
+  if (parking === null) return;
+  deps.connection.ordered({ t: "park", ...nameOf(attempt), given: parking.given, awaiting: [...parking.awaiting] });
+}
+
+const unacceptedMax = 1_000;
+
+/** Keeps what must not be lost; a program that is far ahead of the coordinator is not read on. */
+function keepUnit<T extends "calls" | "emit">(
+  deps: RelayDeps,
+  attempt: Attempt,
+  kind: T,
+  fields: Parameters<typeof frameUnit<T>>[2],
+  accepted: () => void,
+): void {
+  attempt.unaccepted += 1;
+  if (attempt.unaccepted === unacceptedMax) attempt.host?.hold(true);
+  const taken = () => {
+    attempt.unaccepted -= 1;
+    if (attempt.unaccepted === unacceptedMax - 1) attempt.host?.hold(false);
+    accepted();
+  };
+  deps.connection.keep(frameUnit(attempt.key, kind, fields, taken));
 }
 
 function relayEmit(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "emit" }>): void | Promise<void> {
   const { key, name } = frame;
   return andThen(deps.values.take(attempt, frame.value), (value) => {
     const accepted = () => attempt.host?.tell(JSON.stringify({ t: "accepted", argsId: attempt.argsId, emits: [key] }));
-    deps.connection.keep(frameUnit(attempt.key, "emit", { ...nameOf(attempt), key, name, value }, accepted));
+    keepUnit(deps, attempt, "emit", { ...nameOf(attempt), key, name, value }, accepted);
   });
 }
 
@@ -106,12 +136,15 @@ function keepCalls(deps: RelayDeps, attempt: Attempt, given: number, calls: Call
     while (attempt.callsOpen[0]?.accepted) attempt.callsAccepted += attempt.callsOpen.shift()?.count ?? 0;
     attempt.host?.tell(JSON.stringify({ t: "accepted", argsId: attempt.argsId, calls: attempt.callsAccepted }));
   };
-  deps.connection.keep(frameUnit(attempt.key, "calls", { ...nameOf(attempt), given, calls }, accepted));
+  keepUnit(deps, attempt, "calls", { ...nameOf(attempt), given, calls }, accepted);
 }
+
+const filesMax = 1_000;
 
 async function relayFetch(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "fetch" }>): Promise<void> {
   const head = { t: "fetched", argsId: attempt.argsId, sha256: frame.sha256 };
   try {
+    if (attempt.valueFiles.length >= filesMax) throw new Error(`an attempt has at most ${filesMax} blobs as files`);
     const { path } = await deps.values.bringBlob(attempt, frame.sha256, limits.fileBytesMax);
     attempt.host?.tell(JSON.stringify({ ...head, path }));
   } catch (error) {
@@ -168,7 +201,7 @@ export function bringAll(
 
 /** To the program, or to be said as soon as it has its work. */
 function tellAttempt(attempt: Attempt, line: string): void {
-  if (attempt.host !== null) attempt.host.tell(line);
+  if (attempt.host !== null) attempt.host.tellOf(attempt, line);
   else attempt.early.push(line);
 }
 

@@ -179,7 +179,7 @@ test("A task that does not end in time is TimedOut, and its whole process group 
 test("Words that do not fit the task protocol are a ProtocolViolation, and lose nothing else", async () => {
   stand = await openStand();
   const { coordinator } = stand;
-  for (const name of ["garbage", "badFrame", "longLine"]) {
+  for (const name of ["garbage", "badFrame", "longLine", "callsOut"]) {
     const [report] = await coordinator.settle(coordinator.lease(program, name));
     expect(failureOf(report)).toMatchObject({ type: "ProtocolViolation", retryable: false });
   }
@@ -344,4 +344,18 @@ test("C19 a queued task that its program will not begin goes back, uncounted", a
   expect(handback.leases).toEqual([{ task: queued.task, fence: queued.fence }]);
   const [again] = await coordinator.settle({ ...queued, fence: queued.fence + 1_000 });
   expect(again?.result.kind).toBe("done");
+});
+
+test("A program that emits faster than the coordinator takes is held back, and nothing of it is lost", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  coordinator.accepts = false;
+  const lease = coordinator.lease(program, "emitMuch");
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("the grant", () => coordinator.said("leased")[0]);
+  expect(coordinator.said("emit").length).toBeLessThan(3_000);
+  coordinator.accepts = true;
+  coordinator.acceptAll();
+  await coordinator.report(lease);
+  expect(new Set(coordinator.said("emit").map(({ key }) => key)).size).toBe(3_000);
 });

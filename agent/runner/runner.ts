@@ -17,8 +17,9 @@ import { cancelledResult, isInnocent, resultOfEnd, unknownExit } from "./outcome
 import type { Pool, PoolIdentity } from "./pool.ts";
 import { Pools } from "./pools.ts";
 import { prepareAttempt } from "./prepare-attempt.ts";
-import { type Answer, type Hello, Program, type ProgramOwner, readHello, type Saying } from "./program.ts";
+import { Program, type ProgramOwner } from "./program.ts";
 import type { Values } from "./program-values.ts";
+import { type Answer, type Hello, readHello, type Saying } from "./read-frame.ts";
 import { relayAnswer, relaySaying } from "./relay.ts";
 import { type ProcessEvents, type StartDeps, startProgram } from "./start-program.ts";
 
@@ -157,10 +158,17 @@ export class Runner implements ProgramOwner {
       this.handback([attempt]);
       return;
     }
+    if (program.kind === "task" && (frame.t === "calls" || frame.t === "await" || frame.t === "park")) {
+      this.violated(program, `sent '${frame.t}', which only workflows may`);
+      return;
+    }
     relaySaying(this.#deps, attempt, frame);
   }
 
   answered(program: Program, attempt: Attempt, answer: Answer, ranMs: number): void {
+    if (answer.t === "restart" && program.kind === "task") {
+      this.violated(program, "sent 'restart', which only workflows may");
+    }
     const pool = this.#pools.poolOf(program);
     pool?.ran(ranMs);
     if (pool?.identity.policy === "fresh") program.recycle();
@@ -330,7 +338,7 @@ export class Runner implements ProgramOwner {
 
   /** Sends the rest of what the attempt printed, then goes on. */
   #lastWords(program: Program, attempt: Attempt, then: () => void): void {
-    program.hold(attempt);
+    program.keepFolderFor(attempt);
     if (program.parts === null) then();
     else program.parts.logs.finish(attempt, null, then);
   }

@@ -9,8 +9,9 @@ import { openLogFiles } from "./log-files.ts";
 import { LogFollower, type ReadChunk } from "./log-follower.ts";
 import type { LogWindow } from "./log-window.ts";
 import type { PoolIdentity } from "./pool.ts";
-import { type Program, readHello } from "./program.ts";
+import type { Program } from "./program.ts";
 import { hashSession, ProgramSocket } from "./program-socket.ts";
+import { readHello } from "./read-frame.ts";
 import { WorkFolders } from "./work-folders.ts";
 
 export interface StartDeps extends AgentDeps {
