@@ -9,6 +9,8 @@ import {
 } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
+import type { Call } from "#shared/protocol/common.ts";
+import type { BlobStore } from "./blobs/blobs.ts";
 import { type Engine, type LeaseRecord, leaseKey, leasesIndex } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Hops } from "./fleet/hops.ts";
@@ -20,15 +22,17 @@ import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } 
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
 import { type Successor, settleReport } from "./settle/settle-report.ts";
-import { unreadSignals } from "./settle/unread-signals.ts";
 import type { Runs } from "./stages.ts";
+import { InlineBudget } from "./state/inline-budget.ts";
 import { allPartitions } from "./state/projects.ts";
 import { readJournal } from "./state/read-journal.ts";
-import { callsPerMoveMax, publishCalls } from "./tasks/publish-calls.ts";
+import { unreadSignals } from "./state/unread-signals.ts";
+import { groupCalls, publishCalls } from "./tasks/publish-calls.ts";
 import { resolveCalls } from "./tasks/resolve-calls.ts";
 
 export interface HopsDeps {
   readonly engine: Engine;
+  readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly random: Random;
   readonly partitions: number;
@@ -46,8 +50,14 @@ const leasesPerMove = 100;
 export function joinHops(deps: HopsDeps): Hops {
   const { engine, mover, random, registry, leaseTtlMs } = deps;
   const readRun = async (run: RunId) => (await mover.read<RunRecord>(partitionOf(run), [runKey(run)]))[0] ?? null;
-  const settle: Hops["settleReport"] = async (report, agent) => {
-    const run = runOfTask(report.task);
+  const inline = new InlineBudget(engine, deps.blobs);
+  const settle: Hops["settleReport"] = async (given, agent) => {
+    const run = runOfTask(given.task);
+    const { result } = given;
+    const report =
+      result.kind === "done"
+        ? { ...given, result: { ...result, output: await inline.store(run, result.output) } }
+        : given;
     const jitter = random.float();
     for (;;) {
       const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
@@ -74,8 +84,8 @@ export function joinHops(deps: HopsDeps): Hops {
       const run = runOfTask(attempt.task);
       const record = await readRun(run);
       if (!record) return "stale";
-      const resolved = await resolveCalls(registry, record, calls);
-      const moves = chunksOf(resolved, callsPerMoveMax).map((some) =>
+      const resolved = await resolveCalls(registry, record, await storeInputs(inline, run, calls));
+      const moves = groupCalls(resolved).map((some) =>
         mover.move(partitionOf(run), publishCalls, { task: attempt.task, fence: attempt.fence, run, calls: some }),
       );
       for (const outcome of await Promise.all(moves)) {
@@ -111,6 +121,15 @@ export function joinHops(deps: HopsDeps): Hops {
     makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
     heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
   };
+}
+
+/** Calls with their inputs as they are to be stored. */
+async function storeInputs(inline: InlineBudget, run: RunId, calls: readonly Call[]): Promise<readonly Call[]> {
+  const stored: Call[] = [];
+  for (const call of calls) {
+    stored.push("input" in call ? { ...call, input: await inline.store(run, call.input) } : call);
+  }
+  return stored;
 }
 
 /** The run that goes on from a restart, with the signals that the run before it left unread. */

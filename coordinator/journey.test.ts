@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import type { BlobStore } from "#coordinator/blobs/blobs.ts";
 import type { CallKey, RunId } from "#shared/domain/ids.ts";
 import { partitionOf, runOfTask, taskId } from "#shared/domain/ids.ts";
 import { FakeAgent, taskCall } from "../tests/support/fake-agent.ts";
@@ -401,6 +402,38 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     again.done(kept, 1);
     const entries = await again.entries((entry) => entry.e === "settled");
     expect(entries.map(({ p }) => p)).toEqual([4]);
+  });
+
+  it("C24 takes further signals once earlier ones have been taken, and refuses a thousand and first unread one", async () => {
+    const journey = await start();
+    const agent = await connect(journey, { tasks: 0, workflows: 1 });
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    const signal = (id: string) => journey.runs.signalRun({ run, name: "go", id, value: { json: "1" }, by: "test" });
+    await Promise.all(Array.from({ length: 1_000 }, (_, index) => signal(`s${index}`)));
+    expect(await signal("one too many")).toEqual({ kind: "full" });
+    agent.calls(workflow, [{ kind: "signal", key: "signal:go#1", name: "go", digest: "0".repeat(64) }]);
+    await agent.next("accepted");
+    expect(await signal("now there is room")).toEqual({ kind: "done" });
+  });
+
+  it("C22 stores values as blobs once a run has eight megabytes of them inline", async () => {
+    const blobs = new Map<string, number>();
+    const put = async (digest: string, bytes: Uint8Array) => {
+      blobs.set(digest, bytes.length);
+      return { bytes: bytes.length };
+    };
+    const journey = await start({ blobs: { put } as unknown as BlobStore });
+    const agent = await connect(journey, { tasks: 0, workflows: 1 });
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    const json = JSON.stringify("x".repeat(16_000));
+    const calls = Array.from({ length: 530 }, (_, index) => taskCall(`work#${index + 1}`, { input: { json } }));
+    for (let from = 0; from < calls.length; from += 50) agent.calls(workflow, calls.slice(from, from + 50));
+    await until(async () => (await task(journey, run, "work#530")) !== null);
+    expect(await task(journey, run, "work#1")).toMatchObject({ input: { json } });
+    expect(await task(journey, run, "work#530")).toMatchObject({ input: { bytes: json.length } });
+    expect(blobs.size).toBe(1);
   });
 
   it("A54 closes a connection that sends what is not frames, and goes on with the others", async () => {

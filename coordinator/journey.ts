@@ -170,7 +170,7 @@ function joinRuns(deps: RunsDeps): Runs {
     openRun: (request) => openRunOf(deps, request),
     cancelRun: (request) => mover.move(partitionOf(request.run), cancelRun, request),
     retryRun: (request) => retryRun(deps, request),
-    signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
+    signalRun: (request) => signalRun({ engine, mover }, request),
     sendEvent: (request) => sendEvent({ engine, mover, partitions: deps.partitions }, request),
     journalGrew: (run, signal) => growth.wait(run, signal),
     logGrew: (run, _key, signal) => growth.wait(run, signal),

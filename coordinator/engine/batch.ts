@@ -219,6 +219,7 @@ class GroupBatch implements Batch {
   ): void {
     const first = this.transactions.length;
     const touched = [...looked.keys()];
+    assert(touched.length <= limits.moveRecordsMax, `'${pending.move.name}' touches few records`);
     for (const [index, draft] of drafts.entries()) {
       const checks: Check[] = [...draft.checks];
       if (index === 0) {

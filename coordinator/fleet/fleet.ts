@@ -56,9 +56,11 @@ export class Fleet {
     const late = this.#deps.clock.after(helloWithinMs, () => socket.close(1008, "no hello"));
     const pings = this.#keepAlive(socket);
     socket.on("message", (data, isBinary) => {
-      const frames = isBinary ? null : parseBatch(String(data));
-      if (!frames) {
-        socket.close(1007, "malformed frames");
+      const frames = isBinary ? "a binary message" : parseBatch(String(data));
+      if (typeof frames === "string") {
+        this.#deps.logger.warn({ agent: session?.agent ?? null, problem: frames }, "an agent sent malformed frames");
+        // A close frame has room for 123 bytes of reason (RFC 6455, section 5.5).
+        socket.close(1007, Buffer.from(`malformed frames: ${frames}`).subarray(0, 120).toString());
         return;
       }
       if (session) {
@@ -318,11 +320,16 @@ export class Fleet {
   }
 }
 
-function parseBatch(text: string): AgentFrame[] | null {
+/** The frames, or what is wrong with them. */
+function parseBatch(text: string): AgentFrame[] | string {
+  let value: unknown;
   try {
-    const parsed = agentBatchSchema.safeParse(JSON.parse(text));
-    return parsed.success ? parsed.data : null;
+    value = JSON.parse(text);
   } catch {
-    return null;
+    return "not JSON";
   }
+  const parsed = agentBatchSchema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  return `${issue?.message ?? "invalid"} at /${issue?.path.join("/") ?? ""}`;
 }

@@ -16,6 +16,7 @@ import {
   taskKey,
 } from "../records.ts";
 import type { Change } from "./change.ts";
+import { countInline } from "./inline-budget.ts";
 import { queueScore } from "./queues.ts";
 
 export interface Settlement {
@@ -57,6 +58,7 @@ export function settleCall(change: Change, task: TaskRecord, settlement: Settlem
     endedAtMs: Math.round(change.view.nowMs),
   });
   change.add(countKey(task.run, state as "succeeded"), 1);
+  countInline(change, task.run, settlement.output);
   const warnings = checks.filter((check) => check.result === "warn").length;
   if (warnings > 0) change.add(countKey(task.run, "warnings"), warnings);
   if (!isTerminalRun(run.state)) {

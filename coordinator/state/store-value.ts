@@ -14,7 +14,12 @@ export async function storeValue(deps: { readonly blobs: BlobStore }, json: stri
       `Cannot store the value: it has ${bytes.length} bytes, at most ${limits.valueBytesMax} (valueBytesMax) are allowed.`,
     );
   }
-  const digest = sha256(bytes);
-  await deps.blobs.put(digest, bytes, limits.valueBytesMax);
-  return { blob: digest, bytes: bytes.length };
+  return storeBlob(deps.blobs, bytes);
+}
+
+/** The text of a value, as a blob. */
+export async function storeBlob(blobs: BlobStore, text: Buffer): Promise<Value> {
+  const digest = sha256(text);
+  await blobs.put(digest, text, limits.valueBytesMax);
+  return { blob: digest, bytes: text.length };
 }

@@ -15,6 +15,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { countInline } from "../state/inline-budget.ts";
 import { type Message, sendMessage } from "../state/messages.ts";
 import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
 import { dependencyFailed, makeReady, settleCall } from "../state/settle-call.ts";
@@ -51,8 +52,27 @@ export type PublishOutcome =
   /** A call contradicts the journal; nothing of the move was published. */
   | { readonly kind: "contradiction"; readonly failure: Failure };
 
-/** Calls that one move may publish: each touches up to a dozen records. */
-export const callsPerMoveMax = 16;
+/** Calls that one move publishes, and records that it reads for them: itself and its refs for each call. */
+const callsPerMoveMax = 16;
+const readsPerMoveMax = 280;
+
+/** Calls in their order, in groups that one move each can publish. */
+export function groupCalls(calls: PublishCalls["calls"]): PublishCalls["calls"][] {
+  const groups: PublishCalls["calls"][number][][] = [];
+  let reads = Number.POSITIVE_INFINITY;
+  for (const one of calls) {
+    const weight = 1 + ("refs" in one.call ? (one.call.refs?.length ?? 0) : 0);
+    const group = groups.at(-1);
+    if (group && group.length < callsPerMoveMax && reads + weight <= readsPerMoveMax) {
+      group.push(one);
+      reads += weight;
+    } else {
+      groups.push([one]);
+      reads = weight;
+    }
+  }
+  return groups;
+}
 
 /**
  * Journals calls of a workflow and publishes their tasks. The same call again (run, key, digest) changes nothing.
@@ -82,6 +102,7 @@ export const publishCalls: Move<PublishCalls, PublishOutcome> = {
     }
     if (published === 0) return unwritten({ kind: "published" });
     change.add(countKey(run.id, "calls"), published);
+    countInline(change, run.id, ...input.calls.map(({ call }) => ("input" in call ? call.input : undefined)));
     return { transactions: change.drafts(), answer: () => ({ kind: "published" }) };
   },
 };

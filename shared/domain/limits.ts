@@ -26,7 +26,8 @@ export const limits = {
   journalPageBytes: 256 * 1024,
   batchMovesMax: 100,
   batchBytesMax: 256 * 1024,
-  moveRecordsMax: 256,
+  /** Records that one move reads and sets: room for a call with `refsPerCallMax` refs. */
+  moveRecordsMax: 300,
   batchesInFlightMax: 3,
   conflictsMax: 8,
   logBytesPerTaskMax: 4 * 1024 * 1024,

@@ -18,6 +18,7 @@ export async function startJourney(
     clock?: Clock;
     leaseTtlMs?: number;
     partitions?: number;
+    blobs?: BlobStore;
     tasks?: Record<string, TaskOptions>;
     workflows?: Record<string, object>;
   } = {},
@@ -29,7 +30,7 @@ export async function startJourney(
   const engine = options.engine ?? createMemoryEngine({ clock });
   const journey = joinStages({
     engine,
-    blobs: {} as BlobStore,
+    blobs: options.blobs ?? ({} as BlobStore),
     clock,
     random: systemRandom,
     partitions,
