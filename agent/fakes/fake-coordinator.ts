@@ -115,12 +115,40 @@ export class FakeCoordinator {
     this.socket?.send(JSON.stringify(frames));
   }
 
-  /** Grants, and answers the reports. */
+  /** Grants, grants anew what comes back unbegun (as on a busy machine), and answers the reports. */
   async settle(...leases: Lease[]): Promise<Report[]> {
     this.send({ t: "leases", leases });
     const reports: Report[] = [];
-    for (const lease of leases) reports.push(await this.report(lease));
+    for (let lease of leases) {
+      for (;;) {
+        const answer = await this.until(
+          `a report of ${lease.task}`,
+          () => this.#reportOf(lease) ?? this.#cameBack(lease),
+        );
+        if (answer !== "came back") {
+          reports.push(answer);
+          break;
+        }
+        this.#fence += 1;
+        lease = { ...lease, fence: this.#fence };
+        this.send({ t: "leases", leases: [lease] });
+      }
+    }
     return reports;
+  }
+
+  #reportOf(lease: { task: TaskId; fence: number }): Report | undefined {
+    return this.reports().find((report) => report.task === lease.task && report.fence === lease.fence);
+  }
+
+  #cameBack(lease: Lease): "came back" | undefined {
+    return this.handedBack([lease]).length > 0 ? "came back" : undefined;
+  }
+
+  /** Which of these leases were handed back. */
+  handedBack<L extends { task: TaskId; fence: number }>(leases: readonly L[]): L[] {
+    const back = this.said("handback").flatMap((frame) => frame.leases);
+    return leases.filter(({ task, fence }) => back.some((lease) => lease.task === task && lease.fence === fence));
   }
 
   reports(): Report[] {
@@ -128,9 +156,7 @@ export class FakeCoordinator {
   }
 
   async report(lease: { task: TaskId; fence: number }): Promise<Report> {
-    return await this.until(`a report of ${lease.task}`, () =>
-      this.reports().find((report) => report.task === lease.task && report.fence === lease.fence),
-    );
+    return await this.until(`a report of ${lease.task}`, () => this.#reportOf(lease));
   }
 
   said<T extends AgentFrame["t"]>(kind: T): Said<T>[] {

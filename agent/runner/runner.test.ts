@@ -91,7 +91,7 @@ test("C19 what was taken ahead goes back when the task before it outlasts 100 ms
   const behind = Array.from({ length: 5 }, () => coordinator.lease(program, "pid"));
   const creditsBefore = coordinator.said("credit").length;
   coordinator.send({ t: "leases", leases: [long, ...behind] });
-  await coordinator.until("all handed back", () => coordinator.said("handback").flatMap((f) => f.leases).length === 5);
+  await coordinator.until("all handed back", () => coordinator.handedBack(behind).length === 5);
   expect(coordinator.said("credit").slice(creditsBefore).at(-1)?.tasks).toBe(1);
   const at = (kind: string) => coordinator.frames.findLastIndex((frame) => frame.t === kind);
   expect(at("credit")).toBeLessThan(at("handback"));
@@ -109,7 +109,7 @@ test("C19 a withdrawal that a busy program cannot confirm costs the process, not
   const spin = coordinator.lease(program, "spin", 400);
   const behind = [1, 2, 3].map(() => coordinator.lease(program, "count", file));
   coordinator.send({ t: "leases", leases: [spin, ...behind] });
-  await coordinator.until("handback", () => coordinator.said("handback").flatMap((f) => f.leases).length === 3);
+  await coordinator.until("handback", () => coordinator.handedBack(behind).length === 3);
   expect(outputOf(await coordinator.report(spin))).toBe("spun");
   const again = behind.map((lease) => ({ ...lease, fence: lease.fence + 1_000 }));
   const reports = await coordinator.settle(...again);

@@ -155,6 +155,7 @@ export class Runner implements ProgramOwner {
     if (frame.t === "unbegun") {
       if (attempt.phase === "reporting" || program.kind !== "task") return;
       program.lose(attempt);
+      program.recycle();
       this.handback([attempt]);
       return;
     }

@@ -53,7 +53,7 @@ describe("a program over its socket", () => {
   });
 
   test.each(["leaves-timer", "leaves-child"])(
-    "C19 %s: the program ends once its answer is accepted, and takes no more",
+    "C19 %s: the program ends once its answer is accepted, and gives back what it has not begun",
     async (name) => {
       await started();
       const [work, next] = [agent.work({ kind: "task", name }), agent.work({ kind: "task", name: "noop" })];
@@ -61,7 +61,7 @@ describe("a program over its socket", () => {
       await agent.next("done");
       agent.send({ t: "accepted", argsId: work.argsId, end: true });
       expect(await agent.exitCode()).toBe(0);
-      expect(agent.frames).toEqual([]);
+      expect(agent.frames).toEqual([{ t: "unbegun", argsId: next.argsId }]);
     },
   );
 

@@ -58,7 +58,8 @@ const forgottenMax = 1_000;
  *
  * R1  A frame about work that the program never had is dropped, and the process ends after what it has begun (T1).
  * R2  `done`, `fail`, `restart` and `emit` are kept until accepted, and sent again after `resume` (T2).
- * R3  After a task that left timers, child processes or servers behind, the process ends once the answer is accepted.
+ * R3  Of what is queued in a process that is to end, it says `unbegun`.
+ * R4  After a task that left timers, child processes or servers behind, the process ends once the answer is accepted.
  */
 export class Program {
   readonly #deps: ProgramDeps;
@@ -127,7 +128,8 @@ export class Program {
     }
     this.#works.set(work.argsId, { kind: "queued", work });
     this.#queue.push(work.argsId);
-    this.#nextTask();
+    if (this.#leaving !== null) this.#giveBackQueued();
+    else this.#nextTask();
   }
 
   #beginWorkflow(work: Work): void {
@@ -170,6 +172,7 @@ export class Program {
       if (!host.leave()) this.#leaving ??= { code: 0 };
       this.#endWork(work.argsId, end);
       this.#busy = false;
+      if (this.#leaving !== null) this.#giveBackQueued();
       // After a task of some length its answer goes out first; short ones share a write.
       if (clock.monotonicMs() - startedMs > 1) clock.soon(() => this.#nextTask());
       else this.#nextTask();
@@ -289,11 +292,23 @@ export class Program {
     else if (this.#leaving !== null) this.#leave(this.#leaving.code);
   }
 
-  /** Ends the process as soon as nothing that was begun is unanswered; what is queued goes to another. */
+  /** Says of what is queued that it will not be begun here, so that it counts no attempt. */
+  #giveBackQueued(): void {
+    for (let work = this.#takeQueued(); work !== null; work = this.#takeQueued()) {
+      this.#works.delete(work.argsId);
+      this.#over.add(work.argsId);
+      this.#deps.send({ t: "unbegun", argsId: work.argsId });
+    }
+  }
+
+  /** Ends the process as soon as nothing that was begun is unanswered. */
   #leave(code: number): void {
     this.#leaving ??= { code };
-    for (const state of this.#works.values()) if (state.kind !== "queued") return;
-    this.#deps.host.exit(this.#leaving.code);
+    this.#giveBackQueued();
+    if (this.#works.size > 0) return;
+    const { clock, host } = this.#deps;
+    // What was said in this turn goes out at its end.
+    clock.soon(() => clock.soon(() => host.exit(code)));
   }
 }
 
