@@ -6,8 +6,18 @@ import { saltFolder } from "#cli/build/host.ts";
 /** Shared with what else is built in this checkout: the large part of an executable is made once a machine. */
 const templates = path.join(saltFolder, "node_modules", ".cache", "salt");
 
-/** The benchmark's project, built as users build theirs; what was made of the same sources before is taken as it is. */
-export async function buildBenchProject(say: (line: string) => void): Promise<Built> {
+let built: Promise<Built> | null = null;
+
+/**
+ * The benchmark's project, built as users build theirs, once a process; what an earlier one made of the same sources is
+ * taken as it is.
+ */
+export function buildBenchProject(say: (line: string) => void): Promise<Built> {
+  built ??= buildCopy(say);
+  return built;
+}
+
+async function buildCopy(say: (line: string) => void): Promise<Built> {
   const folder = path.join(saltFolder, ".salt", "bench");
   await cp(path.join(import.meta.dirname, "project"), folder, { recursive: true, filter: isSource });
   return await buildProject({ env: { ...process.env, SALT_CACHE: templates }, nowMs: Date.now, say }, { folder });

@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import type { Claim, ClaimWant, Engine } from "#coordinator/engine/engine.ts";
 import { createSqliteEngine } from "#coordinator/engine/sqlite/sqlite-engine.ts";
 import { systemClock } from "#shared/system.ts";
@@ -8,6 +9,7 @@ import { type BenchDeps, type Measured, using } from "./bench.ts";
 import { partition, publish, queue, settle, taskName } from "./engine-moves.ts";
 import { RawSqlite } from "./raw-sqlite.ts";
 import { type Row, rowOf, type Unit } from "./rows.ts";
+import { throwIfStopped } from "./server-process.ts";
 import { quantile } from "./statistics.ts";
 
 /** Tasks that are published and settled: two moves each. */
@@ -51,6 +53,9 @@ export async function benchEngineSqlite({ rounds, sizes, say }: BenchDeps): Prom
       const rawGrouped = raw.pass({ name: `grouped-${round}`, ...grouped });
       const saltSingle = await passTasks(engine, { name: `single-${round}`, ...single });
       const rawSingle = raw.pass({ name: `single-${round}`, ...single });
+      // The engine works without a turn of the event loop, in which a signal would be heard.
+      await setImmediate();
+      throwIfStopped();
       // The first round warms up.
       if (round === 0) continue;
       say(`engine.sqlite: round ${round} of ${rounds}`);

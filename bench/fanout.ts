@@ -2,12 +2,10 @@ import { type Bare, startBare } from "./bare/start-bare.ts";
 import { type BenchDeps, type Measured, using } from "./bench.ts";
 import { canReadProcesses, cpuMicros, cpuMicrosBelow } from "./processes.ts";
 import { type Row, rowOf, voidRow } from "./rows.ts";
-import { countSettled, followRun, openRun, readOutput } from "./runs.ts";
+import { countSettled, followRun, nearEnd, openRun, readOutput } from "./runs.ts";
 import { type Salt, startSalt } from "./start-salt.ts";
 
 const fanout = "fanout";
-/** A journal has two entries a task. All that is read of it while it grows is its last ones, so that reading costs nothing. */
-const lastEntries = 50;
 
 /** Of one fan-out; CPU in microseconds of user and system time. */
 interface Round {
@@ -74,7 +72,7 @@ async function fanOut({ client, coordinator, agent }: Salt, deps: BenchDeps): Pr
   const before = canReadProcesses ? readCpu() : ([0, 0, 0] as const);
   const startMs = performance.now();
   const run = await openRun(client, deps.fanOutWorkflow ?? "fan-out", { tasks });
-  await (await followRun(client, run, Math.max(0, 2 * tasks - lastEntries))).ended;
+  await (await followRun(client, run, nearEnd(tasks))).ended;
   const seconds = (performance.now() - startMs) / 1000;
   const after = canReadProcesses ? readCpu() : ([0, 0, 0] as const);
   const delivered = { sum: await readOutput(client, run), settled: await countSettled(client, run) };

@@ -5,6 +5,7 @@
 import { parseArgs } from "node:util";
 import { type BenchName, benchNames } from "./rows.ts";
 import { type BenchRequest, runBenches } from "./run-benches.ts";
+import { stopServers } from "./server-process.ts";
 
 const roundsDefault = 5;
 const roundsMax = 100;
@@ -25,6 +26,9 @@ function readRequest(argv: readonly string[]): BenchRequest {
   return { names: positionals.filter(isName), rounds, json: values.json ?? false };
 }
 
+/** The exit status that a signal asks for. */
+let stoppedWith: number | null = null;
+
 const say = (line: string) => void process.stderr.write(`${line}\n`);
 const print = (line: string) => void process.stdout.write(`${line}\n`);
 
@@ -39,7 +43,7 @@ async function main(): Promise<number> {
   try {
     return await runBenches({ print, say }, request);
   } catch (error) {
-    say(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    if (stoppedWith === null) say(error instanceof Error ? (error.stack ?? error.message) : String(error));
     return 1;
   }
 }
@@ -47,6 +51,13 @@ async function main(): Promise<number> {
 for (const [signal, status] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
-] as const)
-  process.once(signal, () => process.exit(status));
-process.exit(await main());
+] as const) {
+  process.on(signal, () => {
+    if (stoppedWith !== null) process.exit(status);
+    stoppedWith = status;
+    say("Stopping; once more ends it at once");
+    stopServers();
+  });
+}
+const status = await main();
+process.exit(stoppedWith ?? status);

@@ -6,7 +6,7 @@ import { type BenchDeps, type Measured, using } from "./bench.ts";
 import { openParked } from "./parked.ts";
 import { canReadProcesses, childrenOf, residentBytes } from "./processes.ts";
 import { type Row, rowOf } from "./rows.ts";
-import { runToOutput } from "./runs.ts";
+import { nearEnd, runToOutput } from "./runs.ts";
 import { type Salt, startSalt } from "./start-salt.ts";
 
 /** What is measured is what stays: processes have so long to come to rest. */
@@ -39,7 +39,8 @@ async function measureProcesses(deps: BenchDeps): Promise<Row[]> {
       row("workflow_process", programBytes(salt, "workflow")),
     ];
     deps.say("memory: the fan-out");
-    await runToOutput(salt.client, "fan-out", { tasks: deps.sizes.tasks });
+    const { tasks } = deps.sizes;
+    await runToOutput(salt.client, "fan-out", { tasks }, nearEnd(tasks));
     const [coordinatorAfter, agentAfter] = await atRest(salt);
     return [
       ...idle,

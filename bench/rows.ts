@@ -38,7 +38,9 @@ export const voidRow = ({ bench, metric, unit }: Row): Row => ({ bench, metric, 
 /** What is counted per second is better when there is more of it, all else when there is less. Above 1: Salt is better. */
 export function ratioOf({ value, unit, peer }: Row): number | null {
   if (value === null || peer === undefined) return null;
-  return unit.endsWith("/s") ? value / peer.value : peer.value / value;
+  const ratio = unit.endsWith("/s") ? value / peer.value : peer.value / value;
+  // What took less than a tick of the kernel's clock is 0.
+  return Number.isFinite(ratio) ? ratio : null;
 }
 
 /** One object a line. A range is two rows more: `<metric>.min` and `<metric>.max`. */

@@ -22,14 +22,26 @@ export interface ServerOptions {
   readonly nodeArgs?: readonly string[];
 }
 
-/** Those that were started and have not ended: none of them is left behind, however the benchmark ends. */
+/** Those that were started and have not ended. */
 const living = new Set<ChildProcess>();
-process.on("exit", () => {
-  for (const child of living) child.kill("SIGKILL");
-});
+let isStopped = false;
+
+/**
+ * Ends every server and keeps others from being started, so that a benchmark under way fails, and clears up. An agent has
+ * to end by itself, for it takes its programs along.
+ */
+export function stopServers(): void {
+  isStopped = true;
+  for (const child of living) child.kill("SIGTERM");
+}
+
+export function throwIfStopped(): void {
+  if (isStopped) throw new Error("The benchmark was stopped.");
+}
 
 /** Starts `salt <args>`. */
 export function startServer(args: readonly string[], options: ServerOptions): ServerProcess {
+  throwIfStopped();
   const bin = path.join(saltFolder, "cli", "bin.mjs");
   const child = spawn(process.execPath, [...(options.nodeArgs ?? []), bin, ...args], {
     cwd: options.cwd,
