@@ -15,7 +15,7 @@ import { nextFence } from "../engine-clock.ts";
 import { createIndexes } from "./indexes.ts";
 import { createLeases, isLeasesIndex, memberOfLease } from "./leases.ts";
 import { createLogs } from "./logs.ts";
-import { createQueues, isQueueKey, type MetQueues } from "./queues.ts";
+import { createQueues, type MetQueues, mayBeQueue } from "./queues.ts";
 import { createRecords } from "./records.ts";
 import { takeMembers } from "./take-members.ts";
 
@@ -70,7 +70,7 @@ function holds(tables: Tables, context: CommitContext, check: Check): boolean {
     case "stamp":
       return stampOf(tables, context, check.key) === check.stamp;
     case "fewer": {
-      if (isQueueKey(check.index)) tables.queues.writeMet(context);
+      if (mayBeQueue(check.index)) tables.queues.writeMet(context);
       const table = isLeasesIndex(check.index) ? tables.leases : tables.indexes;
       if (table.fewer(check.index, check.than)) return true;
       return check.member !== undefined && table.has(check.index, check.member);

@@ -6,6 +6,7 @@ import { createRanges, limitTo } from "./ranges.ts";
 export function createLeases(db: DatabaseSync) {
   const find = db.prepare("SELECT fence, holder, state, queue FROM lease WHERE key = ? AND member = ?");
   const stamp = db.prepare("SELECT fence FROM lease WHERE key = ? AND member = ?");
+  stamp.setReturnArrays(true);
   const grant = db.prepare(
     `INSERT INTO lease (key, member, fence, holder, state, queue, score) VALUES (?, ?, ?, ?, 'granted', ?, ?)
      ON CONFLICT DO UPDATE SET
@@ -27,8 +28,8 @@ export function createLeases(db: DatabaseSync) {
     has: (index: Key, member: string): boolean => held.get(index, member) !== undefined,
     fewer: (index: Key, than: number): boolean => Number(count.get(index, Math.max(0, than))?.count) < than,
     stamp(index: Key, member: string): string | null {
-      const row = stamp.get(index, member);
-      return row === undefined ? null : String(row.fence);
+      const row = stamp.get(index, member) as unknown as [fence: number] | undefined;
+      return row === undefined ? null : String(row[0]);
     },
     /** The lease as the record that the port shows. */
     find(key: Key, member: string): Found {
@@ -52,4 +53,7 @@ export function memberOfLease(key: Key): string | null {
   return key.startsWith("lease/", start) ? key.slice(start + 6) : null;
 }
 
-export const isLeasesIndex = (key: Key): boolean => key === leasesIndex(partitionOfKey(key));
+export function isLeasesIndex(key: Key): boolean {
+  const start = key.indexOf("}") + 1;
+  return key.length === start + 6 && key.startsWith("leases", start);
+}

@@ -85,7 +85,8 @@ export function createQueues(indexes: ReturnType<typeof createIndexes>) {
 
 export type Queues = ReturnType<typeof createQueues>;
 
-export const isQueueKey = (key: Key): boolean => /^queue[s/]/.test(key.slice(key.indexOf("}") + 1));
+/** Of a queue or the index `queues`, and perhaps of others: asked for every check, so without taking the key apart. */
+export const mayBeQueue = (key: Key): boolean => key.startsWith("queue", key.indexOf("}") + 1);
 
 /** As SQLite sorts them: by score, then by the bytes of the member in UTF-8. */
 function comparePlaces(a: Place, b: Place): number {

@@ -6,6 +6,8 @@ import type { Key } from "../engine.ts";
 export function createRecords(db: DatabaseSync) {
   const find = db.prepare("SELECT stamp, value FROM record WHERE key = ?");
   const stamp = db.prepare("SELECT stamp FROM record WHERE key = ?");
+  // Rows as arrays: an object costs half as much again as the look-up.
+  stamp.setReturnArrays(true);
   const set = db.prepare(`INSERT INTO record (key, stamp, value) VALUES (?, ?, ?)
      ON CONFLICT DO UPDATE SET stamp = excluded.stamp, value = excluded.value`);
   const remove = db.prepare("DELETE FROM record WHERE key = ?");
@@ -19,7 +21,10 @@ export function createRecords(db: DatabaseSync) {
       const row = find.get(key);
       return row && { stamp: String(row.stamp), value: String(row.value) };
     },
-    stamp: (key: Key): string | null => (stamp.get(key)?.stamp ?? null) as string | null,
+    stamp(key: Key): string | null {
+      const row = stamp.get(key) as unknown as [string] | undefined;
+      return row === undefined ? null : row[0];
+    },
     /** 0 when there is none. */
     count: (key: Key): number => Number(find.get(key)?.value ?? 0),
     set: (key: Key, stamp: string, value: string): void => void set.run(key, stamp, value),
