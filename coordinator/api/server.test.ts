@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
@@ -211,6 +212,21 @@ describe("the agent's socket", () => {
     }
     expect(await dial(`${other.url}/v1/agent`, { ...agent, host: "evil.example" })).toBe("403");
     expect(seen).toEqual(["agent", "admin"]);
+  });
+
+  it("does not keep the server from closing when the agent at its other end says nothing any more", async () => {
+    const sockets = new WebSocketServer({ noServer: true });
+    const other = await serveStand(stand, {
+      onUpgrade: (request, socket, head) => sockets.handleUpgrade(request, socket, head, () => undefined),
+    });
+    const frozen = connect(other.port, "127.0.0.1").on("error", () => undefined);
+    const headers = `Authorization: Bearer ${stand.admin}\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${"a".repeat(22)}==\r\n`;
+    frozen.write(`GET /v1/agent HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n${headers}\r\n`);
+    await once(frozen, "data");
+    const before = performance.now();
+    await other.close();
+    expect(performance.now() - before).toBeLessThan(5_000);
+    frozen.destroy();
   });
 
   it("A58 is refused to what sends an Origin", async () => {

@@ -34,7 +34,7 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly url: string;
   readonly port: number;
-  /** Takes no more requests, lets those under way end within a second, and closes. */
+  /** Takes no more requests, lets those under way, and the agents' sockets, end within a second, and closes. */
   close(): Promise<void>;
 }
 
@@ -61,13 +61,16 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   // One more than is allowed: Node drops what is beyond this without a word, and too many are to be refused.
   server.maxHeadersCount = headersMax + 1;
   limitUnproven(server, options.unprovenPerAddressMax ?? 256);
+  const upgraded = new Set<Duplex>();
   server.on("upgrade", (request, socket, head) => {
+    upgraded.add(socket);
+    socket.once("close", () => upgraded.delete(socket));
     void upgradeAgent({ ...options, refusal: refusalOf(options, request) }, request, socket, head);
   });
   await listen(server, options);
   const { port } = server.address() as AddressInfo;
   const name = options.host.includes(":") ? `[${options.host}]` : options.host;
-  return { url: `http://${name}:${port}`, port, close: () => close(server, options.clock) };
+  return { url: `http://${name}:${port}`, port, close: () => close(server, upgraded, options.clock) };
 }
 
 function refusalOf(options: ServerOptions, request: IncomingMessage): SaltError | null {
@@ -131,9 +134,14 @@ function listen(server: Server, { host, port }: ServerOptions): Promise<void> {
   });
 }
 
-function close(server: Server, clock: Clock): Promise<void> {
+function close(server: Server, upgraded: ReadonlySet<Duplex>, clock: Clock): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.after(closeGraceMs, () => server.closeAllConnections());
+    const timer = clock.after(closeGraceMs, () => {
+      server.closeAllConnections();
+      // The server knows nothing of these any more, and yet ends after the last of them: an agent that is frozen, or
+      // half gone, would keep it waiting.
+      for (const socket of upgraded) socket.destroy();
+    });
     server.close(() => {
       timer.cancel();
       resolve();

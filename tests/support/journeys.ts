@@ -90,10 +90,8 @@ export async function tasksOf(salt: Salt, run: string): Promise<TaskView[]> {
   const rows: TaskView[] = [];
   let cursor: string | null = null;
   do {
-    const page = await salt.client.call("listTasks", {
-      params: { run },
-      query: { limit: 500, ...(cursor === null ? {} : { cursor }) },
-    });
+    const query: { limit: number; cursor?: string } = { limit: 500, ...(cursor === null ? {} : { cursor }) };
+    const page = await salt.client.call("listTasks", { params: { run }, query });
     rows.push(...page.rows);
     cursor = page.cursor;
   } while (cursor !== null);
