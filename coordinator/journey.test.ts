@@ -415,6 +415,7 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     agent.calls(workflow, [{ kind: "signal", key: "signal:go#1", name: "go", digest: "0".repeat(64) }]);
     await agent.next("accepted");
     expect(await signal("now there is room")).toEqual({ kind: "done" });
+    expect(await task(journey, run, "signal:go#1")).toMatchObject({ state: "succeeded" });
   });
 
   it("C22 stores values as blobs once a run has eight megabytes of them inline", async () => {

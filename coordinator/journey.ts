@@ -11,6 +11,7 @@ import { joinHops } from "./join-hops.ts";
 import { expireLeases } from "./leases/expire-leases.ts";
 import { createLogs, type Logs } from "./logs/logs.ts";
 import { Loops, type LoopsDeps } from "./loops.ts";
+import { ProgressBoard } from "./progress.ts";
 import { createRegistry, type Registry } from "./registry/registry.ts";
 import { cancelRun, forceEnd } from "./runs/cancel-run.ts";
 import { type CloseDeps, closeRun } from "./runs/close-run.ts";
@@ -43,6 +44,7 @@ export interface Journey {
   readonly triggers: Triggers;
   readonly runs: Runs;
   readonly logs: Logs;
+  readonly progress: ProgressBoard;
   readonly mover: GroupMover;
   readonly fleet: Fleet;
   start(): void;
@@ -76,7 +78,8 @@ export function joinStages(deps: JourneyDeps): Journey {
     checkInput: registry.checkInput,
   });
   const logs = createLogs({ engine, mover, clock });
-  const hops = joinHops({ ...deps, mover, registry, logs, runs, leaseTtlMs });
+  const progress = new ProgressBoard(clock);
+  const hops = joinHops({ ...deps, mover, registry, logs, progress, runs, leaseTtlMs });
   const parkAfterMs = deps.parkAfterMs ?? limits.parkAfterMs;
   const fleet = new Fleet({ engine, mover, clock, partitions, hops, logger: deps.logger, leaseTtlMs, parkAfterMs });
 
@@ -96,6 +99,7 @@ export function joinStages(deps: JourneyDeps): Journey {
     triggers,
     runs,
     logs,
+    progress,
     mover,
     fleet,
     start: () => loops.start(),
@@ -170,7 +174,7 @@ function joinRuns(deps: RunsDeps): Runs {
     openRun: (request) => openRunOf(deps, request),
     cancelRun: (request) => mover.move(partitionOf(request.run), cancelRun, request),
     retryRun: (request) => retryRun(deps, request),
-    signalRun: (request) => signalRun({ engine, mover }, request),
+    signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
     sendEvent: (request) => sendEvent({ engine, mover, partitions: deps.partitions }, request),
     journalGrew: (run, signal) => growth.wait(run, signal),
     logGrew: (run, _key, signal) => growth.wait(run, signal),

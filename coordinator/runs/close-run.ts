@@ -14,6 +14,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { giveUpWait } from "../state/mailbox.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 
@@ -61,6 +62,7 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
     for (const kind of ["delay", "call", "queue"] as const) {
       change.unrank(timersIndex(partitionOf(runId)), timerMember({ kind, task: id }));
     }
+    if (task.kind === "signal") giveUpWait(change, task);
     settleCall(change, task, {
       outcome: "cancelled",
       failure: { type: "CancelledError", message: `Cancelled: ${reason}`, retryable: false },

@@ -14,6 +14,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { keepUnread } from "../state/mailbox.ts";
 import { writeNewRun } from "../state/new-run.ts";
 import { readJournal } from "../state/read-journal.ts";
 import { makeReady } from "../state/settle-call.ts";
@@ -131,7 +132,10 @@ const copyEntries: Move<CopyEntries, void> = {
     // The first entry of a journal says that the run was opened.
     change.check({ kind: "end", log: journalLog(id), position: start + 1 });
     if (view.unmet) return { transactions: [], answer: () => undefined };
-    for (const entry of entries) change.journal(id, entry);
+    for (const entry of entries) {
+      change.journal(id, entry);
+      if (entry.e === "signal") keepUnread(change, id, entry);
+    }
     for (const task of tasks) {
       change.set(taskKey(taskId(id, task.key)), { ...task, run: id });
       change.add(countKey(id, task.state as "succeeded"), 1);

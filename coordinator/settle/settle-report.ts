@@ -9,7 +9,6 @@ import { leaseKey } from "../engine/engine.ts";
 import { type Decision, inMs, type Move } from "../engine/move.ts";
 import {
   type AttemptRecord,
-  type JournalRecord,
   journalLog,
   type RunRecord,
   runKey,
@@ -18,9 +17,11 @@ import {
   timersIndex,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { keepUnread } from "../state/mailbox.ts";
 import { endRun, type NewRun, type RunEnd, writeNewRun } from "../state/new-run.ts";
 import { makeReady, settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
+import type { SignalRecord } from "../state/unread-signals.ts";
 
 export interface SettleReport {
   readonly report: Report;
@@ -35,7 +36,7 @@ export interface Successor {
   readonly id: RunId;
   readonly seed: string;
   /** Signals that nobody has taken, out of a journal that ended at `journalEnd`. */
-  readonly unread: readonly JournalRecord[];
+  readonly unread: readonly SignalRecord[];
   readonly journalEnd: number;
 }
 
@@ -301,5 +302,8 @@ function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, succes
   };
   change.check({ kind: "end", log: journalLog(run.id), position: successor.journalEnd });
   writeNewRun(change, next);
-  for (const signal of successor.unread) change.journal(successor.id, signal);
+  for (const signal of successor.unread) {
+    change.journal(successor.id, signal);
+    keepUnread(change, successor.id, signal);
+  }
 }

@@ -1,6 +1,6 @@
 import type { JournalRecord } from "../records.ts";
 
-type SignalRecord = Extract<JournalRecord, { e: "signal" }>;
+export type SignalRecord = Extract<JournalRecord, { e: "signal" }>;
 
 /**
  * The signals that no wait of a run has taken, by the rule that its program follows too: arrivals of a name are a

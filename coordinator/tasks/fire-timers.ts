@@ -12,6 +12,7 @@ import { type Engine, type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
+import { giveUpWait } from "../state/mailbox.ts";
 import { makeReady, settleCall } from "../state/settle-call.ts";
 import { type Due, parseTimer, timerMember } from "../state/timers.ts";
 
@@ -55,6 +56,7 @@ function endWait(change: Change, task: TaskRecord): void {
     settleCall(change, task, { outcome: "succeeded" });
     return;
   }
+  if (task.kind === "signal") giveUpWait(change, task);
   const failure = { type: "TimedOut", message: `No ${task.kind} '${task.name}' came in time.`, retryable: false };
   settleCall(change, task, { outcome: "timedOut", failure });
 }

@@ -16,6 +16,7 @@ import {
 } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { countInline } from "../state/inline-budget.ts";
+import { beginWait } from "../state/mailbox.ts";
 import { type Message, sendMessage } from "../state/messages.ts";
 import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
 import { dependencyFailed, makeReady, settleCall } from "../state/settle-call.ts";
@@ -238,6 +239,7 @@ function wait(change: Change, task: TaskRecord, call: Call): void {
   } else if ("timeoutMs" in call && call.timeoutMs !== undefined) {
     change.rank(index, member, inMs(call.timeoutMs));
   }
+  if (call.kind === "signal") beginWait(change, task);
 }
 
 const unknownRef = (ref: string): Failure => ({

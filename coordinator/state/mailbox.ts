@@ -1,0 +1,73 @@
+import { type CallKey, partitionOf, type RunId, sha256, taskId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { type Key, keyIn } from "../engine/engine.ts";
+import { at } from "../engine/move.ts";
+import { countKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
+import type { Change } from "./change.ts";
+import { timerMember } from "./timers.ts";
+
+/**
+ * C24: a run's mailboxes, one a name. Signals that no wait has taken are members of `unread`, waits that no signal has
+ * come for are members of `waiting`; at most one of the two has members. Which signal a wait takes is decided by the
+ * journal's order, in the program; here only that it took one is kept, for limits and for people.
+ */
+const unreadIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `unread/${run}/${name}`);
+const waitingIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `waiting/${run}/${name}`);
+/** Unread signals of all names: the run's bound is on them together. */
+const mailboxIndex = (run: RunId): Key => keyIn(partitionOf(run), `mailbox/${run}`);
+
+const waitsLookedAtMax = 20;
+
+/** Gives an arrived signal to a wait, or keeps it. False when the run already keeps as many as it may. */
+export function takeIn(change: Change, run: RunId, signal: { name: string; id: string }): boolean {
+  const { view } = change;
+  for (const { member } of view.rows(waitingIndex(run, signal.name), waitsLookedAtMax)) {
+    // Moves of one batch see the same rows: an earlier one may have taken the first.
+    if (endWait(change, run, signal.name, member as CallKey)) return true;
+  }
+  if (view.unmet && view.rows(mailboxIndex(run), limits.signalsBufferedMax).length >= limits.signalsBufferedMax) {
+    return false;
+  }
+  change.check({ kind: "fewer", index: waitingIndex(run, signal.name), than: 1 });
+  change.check({ kind: "fewer", index: mailboxIndex(run), than: limits.signalsBufferedMax });
+  keepUnread(change, run, signal);
+  return true;
+}
+
+/** Keeps a signal that is in the journal for a later wait. */
+export function keepUnread(change: Change, run: RunId, { name, id }: { name: string; id: string }): void {
+  const member = sha256(id);
+  change.rank(unreadIndex(run, name), member, at(change.view.nowMs));
+  change.rank(mailboxIndex(run), member, at(change.view.nowMs));
+}
+
+/** Begins a wait: it takes a signal that is there already, else it is open until one comes. */
+export function beginWait(change: Change, task: TaskRecord): void {
+  const unread = unreadIndex(task.run, task.name);
+  const [first] = change.view.rows(unread, 1);
+  if (!first) {
+    change.check({ kind: "fewer", index: unread, than: 1 });
+    change.rank(waitingIndex(task.run, task.name), task.key, at(change.view.nowMs));
+    return;
+  }
+  change.unrank(unread, first.member);
+  change.unrank(mailboxIndex(task.run), first.member);
+  endWait(change, task.run, task.name, task.key);
+}
+
+/** A wait that timed out, or was cancelled, takes no signal any more. */
+export function giveUpWait(change: Change, task: TaskRecord): void {
+  change.unrank(waitingIndex(task.run, task.name), task.key);
+}
+
+/** The journal says by the signal's own entry that the wait is over; here its record does. */
+function endWait(change: Change, run: RunId, name: string, key: CallKey): boolean {
+  const id = taskId(run, key);
+  const task = change.get<TaskRecord>(taskKey(id));
+  if (task?.state !== "waiting") return false;
+  change.unrank(waitingIndex(run, name), key);
+  change.set(taskKey(id), { ...task, state: "succeeded", endedAtMs: Math.round(change.view.nowMs) });
+  change.add(countKey(run, "succeeded"), 1);
+  change.unrank(timersIndex(partitionOf(run)), timerMember({ kind: "call", task: id }));
+  return true;
+}
