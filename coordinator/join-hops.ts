@@ -18,6 +18,7 @@ import { giveBack } from "./leases/give-back.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
 import { makeLease } from "./leases/make-lease.ts";
 import type { Logs } from "./logs/logs.ts";
+import type { ProgressBoard } from "./progress.ts";
 import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } from "./records.ts";
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
@@ -39,6 +40,7 @@ export interface HopsDeps {
   readonly mover: GroupMover;
   readonly registry: Registry;
   readonly logs: Logs;
+  readonly progress: ProgressBoard;
   readonly runs: Runs;
   readonly leaseTtlMs: number;
 }
@@ -107,6 +109,8 @@ export function joinHops(deps: HopsDeps): Hops {
     async appendLogs(chunks) {
       await deps.logs.appendLogs(chunks);
     },
+    sayProgress: (attempt, what) => deps.progress.say(attempt, what),
+    forgetProgress: (task) => deps.progress.forget(task),
     async readOutputs(task, keys) {
       const run = runOfTask(task);
       const tasks = await mover.read<TaskRecord>(

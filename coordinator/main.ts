@@ -73,6 +73,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     registry: journey.registry,
     triggers: journey.triggers,
     logs: journey.logs,
+    progress: journey.progress,
     runs: journey.runs,
     version,
     onError: (error, requestId) => logger.error({ err: error, requestId }, "a request failed"),

@@ -22,16 +22,16 @@ export async function createStand(options: { readonly partitions?: number } = {}
   const logger = { info: () => undefined, warn: () => undefined };
   const given = { engine, blobs, clock, random: systemRandom, partitions };
   const journey = joinStages({ ...given, logger });
-  const { mover, registry, runs, triggers, logs } = journey;
+  const { mover, registry, runs, triggers, logs, progress, fleet } = journey;
   const ports = { ...given, mover };
   const access = createAccess(ports);
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
-  const app = createApi({ ...ports, access, registry, triggers, logs, runs, version: "0.0.0", onError });
+  const app = createApi({ ...ports, access, registry, triggers, logs, progress, runs, version: "0.0.0", onError });
   const admin = (await access.ensureFirstToken()) ?? "";
   const tokenOf = async (role: Role): Promise<string> =>
     (await access.createToken({ name: role, role, by: "test" })).token;
-  return { ...ports, access, registry, triggers, logs, runs, app, admin, tokenOf, errors };
+  return { ...ports, access, registry, triggers, logs, progress, runs, fleet, app, admin, tokenOf, errors };
 }
 
 export type Stand = Awaited<ReturnType<typeof createStand>>;

@@ -6,6 +6,7 @@ import type { Principal } from "../access/authenticate.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logs } from "../logs/logs.ts";
+import type { ProgressBoard } from "../progress.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Runs } from "../stages.ts";
 import type { Triggers } from "../triggers/triggers.ts";
@@ -21,6 +22,7 @@ export interface ApiDeps {
   readonly registry: Registry;
   readonly triggers: Triggers;
   readonly logs: Logs;
+  readonly progress: ProgressBoard;
   readonly runs: Runs;
   /** Of the coordinator, for `/v1/health` and the OpenAPI document. */
   readonly version: string;

@@ -28,12 +28,12 @@ export function runHandlers(deps: ApiDeps): RunHandlers {
       const from = placeOfCursor(query.cursor).after?.score ?? 0;
       const { keys, after } = await readCalls(engine, run, from, query.limit);
       const next = after === null ? null : { score: after, member: "" };
-      return pageOf({ rows: await viewTasks(engine, run, keys), next });
+      return pageOf({ rows: await viewTasks(deps, run, keys), next });
     },
 
     async getTask({ params }) {
       const run = await findRunId(deps, params.run);
-      const [task] = await viewTasks(engine, run, [params.key as CallKey]);
+      const [task] = await viewTasks(deps, run, [params.key as CallKey]);
       if (!task) throw new SaltError("NotFound", `Run '${run}' has no task '${params.key}'.`);
       return task;
     },

@@ -1,13 +1,16 @@
-import type { CallKey, RunId } from "#shared/domain/ids.ts";
+import { type CallKey, keyOfTask, type RunId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { isTerminalRun } from "#shared/domain/states.ts";
 import type { Clock } from "#shared/ports.ts";
-import type { JournalRow, LogRow } from "#shared/protocol/api.ts";
+import type { JournalRow, LogRow, ProgressEvent } from "#shared/protocol/api.ts";
 import type { LogEntry } from "../engine/engine.ts";
+import type { Said } from "../progress.ts";
 import { journalLog } from "../records.ts";
 import { findRunId, readRun } from "./find-run.ts";
 import type { ApiDeps, Handlers } from "./handlers.ts";
+import { ProgressFeed } from "./progress-feed.ts";
 import { positionAfter, type SseEvent, streamEvents } from "./sse.ts";
+import { progressView } from "./views.ts";
 
 type StreamHandlers = Pick<Handlers, "readJournal" | "followJournal" | "readLogs" | "followLogs">;
 
@@ -58,6 +61,8 @@ const cursorOf = (rows: readonly { readonly position: number }[]): string | null
 
 const journalRow = ({ position, atMs, value }: LogEntry): JournalRow => ({ position, atMs, ...JSON.parse(value) });
 
+const progressEvent = (said: Said): ProgressEvent => ({ key: keyOfTask(said.task), ...progressView(said) });
+
 /** Entries as they come, those of a busy run some at a time: an event costs as much as it says little. */
 async function* followJournal(
   deps: ApiDeps,
@@ -67,12 +72,13 @@ async function* followJournal(
 ): AsyncGenerator<readonly SseEvent[]> {
   // Who comes after the end is given what there is, and no more will come.
   const hadEnded = isTerminalRun((await readRun(deps.engine, run)).state);
+  const progress = new ProgressFeed(deps, run);
   let after = from;
   let yieldedAtMs = 0;
   let grew: Promise<void> | null = null;
   while (!signal.aborted) {
     // The hint is asked for before looking, so that nothing falls in between.
-    grew ??= waitForJournal(deps, run, signal);
+    grew ??= waitForNews(deps, run, progress, signal);
     const entries = await deps.engine.read(journalLog(run), after, pageRows, limits.journalPageBytes);
     if (entries.length > 0) {
       const rows = entries.map(journalRow);
@@ -82,6 +88,9 @@ async function* followJournal(
       if (rows.some((row) => row.e === "ended")) return;
     } else {
       if (hadEnded) return;
+      const said = progress.take();
+      if (said.length > 0)
+        yield said.map((one) => ({ id: String(after), event: "progress", data: progressEvent(one) }));
       await grew;
       grew = null;
       if (deps.clock.monotonicMs() - yieldedAtMs < gatherMs) await pause(deps.clock, gatherMs);
@@ -94,14 +103,15 @@ const pause = (clock: Clock, forMs: number): Promise<void> =>
     clock.after(forMs, resolve);
   });
 
-async function waitForJournal(deps: ApiDeps, run: RunId, signal: AbortSignal): Promise<void> {
+/** Until the journal may have grown, or there is progress to tell. */
+async function waitForNews(deps: ApiDeps, run: RunId, progress: ProgressFeed, signal: AbortSignal): Promise<void> {
   const over = new AbortController();
   const stop = () => over.abort();
   const timer = deps.clock.after(lookEveryMs, stop);
   signal.addEventListener("abort", stop, { once: true });
   try {
     const aborted = new Promise<void>((resolve) => over.signal.addEventListener("abort", () => resolve()));
-    await Promise.race([deps.runs.journalGrew(run, over.signal), aborted]);
+    await Promise.race([deps.runs.journalGrew(run, over.signal), progress.wait(over.signal), aborted]);
   } finally {
     timer.cancel();
     signal.removeEventListener("abort", stop);

@@ -1,7 +1,8 @@
 import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { RunStatus, TaskStatus } from "#shared/domain/states.ts";
-import type { AgentView, RunView, TaskView } from "#shared/protocol/api.ts";
+import type { AgentView, ProgressView, RunView, TaskView } from "#shared/protocol/api.ts";
 import { type Engine, type Found, type Key, keyIn, type LeaseRecord, leaseKey } from "../engine/engine.ts";
+import type { ProgressBoard, Said } from "../progress.ts";
 import { type AgentRecord, countKey, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
 
 /** What people are shown, made from records. Whether something runs is said by its lease alone. */
@@ -72,17 +73,23 @@ function runStatus(record: RunRecord, lease: LeaseRecord | null, calls: number):
 }
 
 /** Views of a run's tasks in the order asked; unknown ones are left out. */
-export async function viewTasks(engine: Engine, run: RunId, keys: readonly CallKey[]): Promise<readonly TaskView[]> {
+export async function viewTasks(
+  deps: { readonly engine: Engine; readonly progress: ProgressBoard },
+  run: RunId,
+  keys: readonly CallKey[],
+): Promise<readonly TaskView[]> {
   if (keys.length === 0) return [];
   const ids = keys.map((key) => taskId(run, key));
-  const { found } = await engine.get(ids.flatMap((id) => [taskKey(id), leaseKey(partitionOf(run), id)]));
-  return keys.flatMap((_, index) => {
+  const { found } = await deps.engine.get(ids.flatMap((id) => [taskKey(id), leaseKey(partitionOf(run), id)]));
+  return ids.flatMap((id, index) => {
     const record = parseFound<TaskRecord>(found[2 * index]);
-    return record ? [taskView(record, parseFound<LeaseRecord>(found[2 * index + 1]))] : [];
+    const lease = found[2 * index + 1];
+    const said = deps.progress.of(id, Number(lease?.stamp));
+    return record ? [taskView(record, parseFound<LeaseRecord>(lease), said)] : [];
   });
 }
 
-function taskView(record: TaskRecord, lease: LeaseRecord | null): TaskView {
+function taskView(record: TaskRecord, lease: LeaseRecord | null, said: Said | null): TaskView {
   const running = record.state === "ready" && isHeld(lease);
   const last = record.attempts.at(-1);
   const status: TaskStatus = running ? "running" : record.state;
@@ -112,8 +119,11 @@ function taskView(record: TaskRecord, lease: LeaseRecord | null): TaskView {
     })),
     output: record.output,
     child: record.child,
+    progress: running && said ? progressView(said) : null,
   };
 }
+
+export const progressView = ({ fraction, message, atMs }: Said): ProgressView => ({ fraction, message, atMs });
 
 export const agentView = (record: AgentRecord): AgentView => ({
   id: record.id,

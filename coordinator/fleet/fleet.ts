@@ -245,6 +245,8 @@ export class Fleet {
     const lease = { task, fence: claim.fence };
     const feed = kind === "workflow" ? this.#feed(session, lease) : null;
     session.hold(task, { fence: claim.fence, kind, feed, order: Promise.resolve() });
+    // An attempt before it may have been lost with its agent, without a word.
+    this.#deps.hops.forgetProgress(task);
     this.#sendLease(session, lease, feed).catch((error: unknown) => {
       // The grant ends by itself when nobody accepts it.
       session.drop(task);

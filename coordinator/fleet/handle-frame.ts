@@ -46,6 +46,7 @@ export async function handleFrame(deps: FrameDeps, session: Session, frame: Agen
       await deps.hops.appendLogs(frame.chunks);
       return accept(session, frame.seq);
     case "progress":
+      if (isHeld(session, frame)) deps.hops.sayProgress(frame, frame);
       return;
     case "bye":
       session.draining = true;
@@ -64,8 +65,16 @@ function inOrder(session: Session, task: TaskId, effect: () => Promise<void>): P
   return done;
 }
 
+const isHeld = (session: Session, { task, fence }: AttemptName): boolean => session.held.get(task)?.fence === fence;
+
+function letGo(deps: FrameDeps, session: Session, lease: AttemptName): void {
+  if (!isHeld(session, lease)) return;
+  session.drop(lease.task);
+  deps.hops.forgetProgress(lease.task);
+}
+
 function drop(deps: FrameDeps, session: Session, leases: readonly AttemptName[]): void {
-  for (const { task, fence } of leases) if (session.held.get(task)?.fence === fence) session.drop(task);
+  for (const lease of leases) letGo(deps, session, lease);
   if (leases.length > 0) deps.poke();
 }
 
@@ -82,12 +91,12 @@ async function hold(
   state: "accepted" | "running",
 ): Promise<void> {
   // What was reported meanwhile is over, not stale.
-  const open = leases.filter(({ task, fence }) => session.held.get(task)?.fence === fence);
+  const open = leases.filter((lease) => isHeld(session, lease));
   const { stale } = await deps.hops.holdLeases(open, { state });
   tellStale(
     deps,
     session,
-    stale.filter(({ task, fence }) => session.held.get(task)?.fence === fence),
+    stale.filter((lease) => isHeld(session, lease)),
   );
 }
 
@@ -108,7 +117,7 @@ async function report(deps: FrameDeps, session: Session, frame: Frame<"report">)
   const settled = frame.reports.map(async (one) => {
     const held = session.held.get(one.task);
     if (held?.kind === "workflow") await held.order;
-    if (held?.fence === one.fence) session.drop(one.task);
+    letGo(deps, session, one);
     return deps.hops.settleReport(one, session.agent);
   });
   deps.poke();

@@ -25,6 +25,9 @@ export interface Hops {
     event: { readonly key: string; readonly name: string; readonly value: Value },
   ): Promise<void>;
   appendLogs(chunks: readonly LogChunk[]): Promise<void>;
+  /** How far an attempt says that it is; its session holds its lease. Kept in memory until its lease is over. */
+  sayProgress(attempt: AttemptName, what: { readonly fraction?: number; readonly message?: string }): void;
+  forgetProgress(task: TaskId): void;
   /** Outputs of calls of the workflow's run that have succeeded; the others are left out. */
   readOutputs(task: TaskId, keys: readonly CallKey[]): Promise<Record<string, Value>>;
   makeLease(grant: {

@@ -214,6 +214,12 @@ export const attemptViewSchema = z
   })
   .meta({ id: "Attempt" });
 
+/** How far an attempt says that it is. It is not durable: after a restart of the coordinator, none until it says more. */
+export const progressViewSchema = z
+  .object({ fraction: z.number().min(0).max(1).nullable(), message: z.string().nullable(), atMs: timeMs })
+  .meta({ id: "Progress" });
+export type ProgressView = z.infer<typeof progressViewSchema>;
+
 export const taskViewSchema = z
   .object({
     key: callKeySchema,
@@ -239,6 +245,8 @@ export const taskViewSchema = z
     output: valueSchema.nullable(),
     /** The run of a `child`. */
     child: runIdSchema.nullable(),
+    /** What the attempt under way said last. */
+    progress: progressViewSchema.nullable(),
   })
   .meta({ id: "Task" });
 export type TaskView = z.infer<typeof taskViewSchema>;
@@ -273,6 +281,9 @@ export const journalRowSchema = z
   .meta({ id: "JournalRow" });
 export type JournalRow = z.infer<typeof journalRowSchema>;
 export const journalPageSchema = z.object({ rows: z.array(journalRowSchema), cursor: z.string().nullable() });
+/** A `progress` event of a journal's stream. It is no entry: its id is that of the last entry before it. */
+export const progressEventSchema = z.object({ key: callKeySchema, ...progressViewSchema.shape });
+export type ProgressEvent = z.infer<typeof progressEventSchema>;
 const after = z.coerce.number().int().min(0);
 export const journalQuerySchema = z.object({ after: after.default(0), limit: limit.default(200) });
 export const journalStreamQuerySchema = z.object({ after: after.default(0) });

@@ -138,7 +138,8 @@ export const routes = {
   followJournal: {
     ...get,
     path: "/v1/runs/{run}/journal/stream",
-    summary: "A run's journal as server-sent events, until it has ended; the id of an event is its position",
+    summary:
+      "A run's journal as server-sent events, until it has ended; the id of an event is its position. Events `progress` say how far tasks are",
     query: api.journalStreamQuerySchema,
     answer: null,
     media: "text/event-stream",
