@@ -38,6 +38,24 @@ it("goes on after a lost link where it was, without gap or repeat, and ends with
   expect(links).toEqual(["lost", "back"]);
 });
 
+it("hands on what is about the moment as it comes, and asks again from the last entry", async () => {
+  const asked: (string | undefined)[] = [];
+  const progress = (id: number) => ({ id, event: "progress", data: {} });
+  api = await startFakeApi({
+    "GET /v1/runs/*/journal/stream": ({ headers }, answer) => {
+      asked.push(headers["last-event-id"] as string | undefined);
+      if (asked.length === 1) return sendEvents(answer, [...events(1, 2), progress(2), progress(2)], "breaks");
+      return sendEvents(answer, [progress(2), ...events(3, 3)]);
+    },
+  });
+  const seen: string[] = [];
+  const options = { signal: new AbortController().signal };
+  const stream = followStream(clientFor(api.url), "followJournal", { params: { run: runId } }, options);
+  for await (const { event, position } of stream) seen.push(`${event} ${position}`);
+  expect(seen).toEqual(["entry 1", "entry 2", "progress 2", "progress 2", "progress 2", "entry 3"]);
+  expect(asked).toEqual([undefined, "2"]);
+});
+
 it("throws a refusal at once", async () => {
   api = await startFakeApi({});
   const stream = followStream(

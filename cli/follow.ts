@@ -7,6 +7,13 @@ import { readEvents } from "./server-events.ts";
 const pauseFirstMs = 200;
 const pauseMaxMs = 5_000;
 
+export interface StreamEvent {
+  readonly event: string;
+  /** Of the event; of one that is about the moment alone, of the last event before it. */
+  readonly position: number;
+  readonly value: unknown;
+}
+
 export interface FollowOptions {
   readonly signal: AbortSignal;
   /** Position after which to begin. Default 0: everything. */
@@ -17,14 +24,15 @@ export interface FollowOptions {
 
 /**
  * The events of a stream, each once and in order, over as many connections as it takes: after a lost link it asks for
- * what comes after the last event's id. Ends when the stream is over or `signal` aborts; a refusal is thrown.
+ * what comes after the last event's id. `progress` events have no place in that order, and come as they are sent. Ends when
+ * the stream is over or `signal` aborts; a refusal is thrown.
  */
 export async function* followStream<Name extends RouteName>(
   client: Client,
   name: Name,
   request: CallRequest<Name>,
   options: FollowOptions,
-): AsyncGenerator<{ readonly position: number; readonly value: unknown }> {
+): AsyncGenerator<StreamEvent> {
   let position = options.after ?? 0;
   let pauseMs = pauseFirstMs;
   let lost = false;
@@ -37,11 +45,13 @@ export async function* followStream<Name extends RouteName>(
       try {
         for await (const event of readEvents(answer)) {
           if (event.event === "end") return;
-          const at = Number(event.id);
-          if (!(at > position)) continue;
-          position = at;
+          if (event.event !== "progress") {
+            const at = Number(event.id);
+            if (!(at > position)) continue;
+            position = at;
+          }
           pauseMs = pauseFirstMs;
-          yield { position, value: JSON.parse(event.data) as unknown };
+          yield { event: event.event, position, value: JSON.parse(event.data) as unknown };
         }
       } finally {
         // Of an answer that has come whole, Node leaves what nobody reads any more, and its connection, to the process.

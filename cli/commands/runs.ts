@@ -6,6 +6,7 @@ import { followStream } from "../follow.ts";
 import { listRows } from "../list-rows.ts";
 import { type Column, paintStatus, printFields, printJson, printList } from "../output.ts";
 import { parseLimit } from "../parse-flags.ts";
+import { progressText } from "../progress-text.ts";
 import { dateText } from "../time-text.ts";
 import { usageProblem } from "../usage.ts";
 import { failureText, outputOf, tellEnd } from "../watch/tell-end.ts";
@@ -109,7 +110,7 @@ function tellRun(cli: Cli, run: RunView, tasks: readonly TaskView[]): void {
   ]);
   if (tasks.length === 0) return;
   cli.stdout.write("\n");
-  printList(cli, tasks, taskColumns(cli), { empty: "" });
+  printList(cli, tasks, taskColumns(cli, tasks), { empty: "" });
 }
 
 const valueCharsMax = 2_000;
@@ -119,12 +120,18 @@ function valueText(value: { json: string } | { blob: string; bytes: number }): s
   return value.json.length > valueCharsMax ? `${value.json.slice(0, valueCharsMax)}…` : value.json;
 }
 
-const taskColumns = (cli: Cli): Column<TaskView>[] => [
+const progressColumn: Column<TaskView> = {
+  title: "PROGRESS",
+  text: ({ progress }) => (progress ? progressText(progress) : ""),
+};
+
+const taskColumns = (cli: Cli, tasks: readonly TaskView[]): Column<TaskView>[] => [
   { title: "TASK", text: (task) => task.key },
   { title: "STATUS", text: (task) => task.status, paint: paintStatus },
   { title: "ATTEMPT", text: (task) => String(task.attempt), align: "right" },
   { title: "TOOK", text: (task) => durationText((task.endedAtMs ?? cli.nowMs()) - task.createdAtMs), align: "right" },
   { title: "AGENT", text: (task) => task.agent ?? "" },
+  ...(tasks.some((task) => task.progress) ? [progressColumn] : []),
   { title: "FAILURE", text: (task) => (task.failure ? `${task.failure.type}: ${task.failure.message}` : "") },
 ];
 
@@ -160,8 +167,8 @@ async function streamJournal(cli: Cli, client: Awaited<ReturnType<typeof clientO
   const stop = new AbortController();
   const forget = cli.onInterrupt(() => stop.abort());
   const options = { signal: stop.signal };
-  for await (const { value } of followStream(client, "followJournal", { params: { run: run.id } }, options)) {
-    cli.stdout.write(`${JSON.stringify(value)}\n`);
+  for await (const { event, value } of followStream(client, "followJournal", { params: { run: run.id } }, options)) {
+    if (event === "entry") cli.stdout.write(`${JSON.stringify(value)}\n`);
   }
   forget();
 }

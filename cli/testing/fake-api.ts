@@ -69,15 +69,17 @@ export function sendProblem(answer: ServerResponse, status: number, code: string
   answer.writeHead(status, { "content-type": "application/problem+json" }).end(JSON.stringify(problem));
 }
 
-/** Sends events and, unless `open`, the end of the stream. */
+/** Sends events (`entry` unless they say what they are) and, unless `open`, the end of the stream. */
 export function sendEvents(
   answer: ServerResponse,
-  events: readonly { readonly id: number; readonly data: unknown }[],
+  events: readonly { readonly id: number; readonly event?: string; readonly data: unknown }[],
   how: "ends" | "breaks" | "open" = "ends",
 ): void {
   if (!answer.headersSent) answer.writeHead(200, { "content-type": "text/event-stream" });
   answer.write(": stream\n\n");
-  for (const { id, data } of events) answer.write(`id: ${id}\nevent: entry\ndata: ${JSON.stringify(data)}\n\n`);
+  for (const { id, event = "entry", data } of events) {
+    answer.write(`id: ${id}\nevent: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
   if (how === "ends") answer.end("event: end\ndata: {}\n\n");
   if (how === "breaks") setImmediate(() => answer.destroy());
 }

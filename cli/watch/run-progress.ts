@@ -1,6 +1,6 @@
-import type { JournalRow } from "#shared/protocol/api.ts";
+import type { JournalRow, ProgressEvent, ProgressView } from "#shared/protocol/api.ts";
 
-/** What is known of one call of a run from its journal alone. */
+/** What is known of one call of a run from its journal, and from what it says itself. */
 export interface CallProgress {
   readonly key: string;
   readonly kind: string;
@@ -10,10 +10,12 @@ export interface CallProgress {
   readonly failed: number;
   readonly openedAtMs: number;
   readonly endedAtMs: number | null;
+  /** How far its attempt under way says that it is. */
+  readonly said: ProgressView | null;
 }
 
 /**
- * What a run's journal says so far. `take` is its only change.
+ * What a run's journal says so far, and what its running calls say of themselves.
  *
  * A signal's arrival is not a settlement of the wait for it: the n-th wait of a name that is still open takes the n-th
  * arrival, and one that came early is kept for the next wait.
@@ -43,10 +45,18 @@ export class RunProgress {
     else if (row.e === "ended") this.#ended = { state: row.state ?? "succeeded", atMs: row.atMs };
     else if (row.e === "called") this.#open(row);
     else if (row.e === "signal") this.#arrive(row.name ?? "", row.atMs);
-    else if (row.e === "retried" && call) this.#set({ ...call, state: "retrying", failed: call.failed + 1 });
+    else if (row.e === "retried" && call)
+      this.#set({ ...call, state: "retrying", failed: call.failed + 1, said: null });
     else if (row.e === "settled" && call?.endedAtMs === null) {
-      this.#set({ ...call, state: (row.outcome ?? "succeeded") as CallProgress["state"], endedAtMs: row.atMs });
+      const state = (row.outcome ?? "succeeded") as CallProgress["state"];
+      this.#set({ ...call, state, endedAtMs: row.atMs, said: null });
     }
+  }
+
+  /** What a call says shows too that it is being executed. */
+  say({ key, ...said }: ProgressEvent): void {
+    const call = this.#calls.get(key);
+    if (call?.endedAtMs === null) this.#set({ ...call, state: "open", said });
   }
 
   #open(row: JournalRow): void {
@@ -58,6 +68,7 @@ export class RunProgress {
       failed: 0,
       openedAtMs: row.atMs,
       endedAtMs: null,
+      said: null,
     };
     const kept = call.kind === "signal" ? (this.#kept.get(call.name) ?? 0) : 0;
     if (kept > 0) this.#kept.set(call.name, kept - 1);

@@ -2,6 +2,7 @@ import type { Ansis } from "ansis";
 import { durationText } from "../duration.ts";
 import { type Column, cutText, paintStatus, tableLines } from "../output.ts";
 import { bar } from "../progress-line.ts";
+import { progressText } from "../progress-text.ts";
 import type { CallProgress, RunProgress } from "./run-progress.ts";
 
 export interface TableView {
@@ -27,8 +28,14 @@ function callLines(calls: readonly CallProgress[], view: TableView): string[] {
     { title: "STATE", text: stateText, paint: (colours, text) => paintStatus(colours, text) },
     { title: "TIME", text: (call) => durationText((call.endedAtMs ?? view.nowMs) - call.openedAtMs), align: "right" },
     { title: "", text: (call) => (call.failed === 0 ? "" : `failed ${call.failed}×`) },
+    { title: "", text: saidText },
   ];
   return tableLines(calls, columns, view);
+}
+
+function saidText({ said }: CallProgress): string {
+  if (said === null) return "";
+  return said.fraction === null ? progressText(said) : `${bar(said.fraction, 8)} ${progressText(said)}`;
 }
 
 function stateText(call: CallProgress): string {

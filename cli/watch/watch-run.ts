@@ -7,12 +7,13 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RunId } from "#shared/domain/ids.ts";
-import { journalRowSchema, type RunView } from "#shared/protocol/api.ts";
-import { cleanText } from "../clean-text.ts";
+import { journalRowSchema, type ProgressEvent, progressEventSchema, type RunView } from "#shared/protocol/api.ts";
+import { cleanLine, cleanText } from "../clean-text.ts";
 import { type Cli, note } from "../cli.ts";
 import type { Client } from "../client.ts";
 import { followStream } from "../follow.ts";
 import { coloursFor } from "../output.ts";
+import { progressText } from "../progress-text.ts";
 import { timeText } from "../time-text.ts";
 import { journalLine } from "./journal-line.ts";
 import { LiveScreen } from "./live-screen.ts";
@@ -21,6 +22,8 @@ import { RunProgress } from "./run-progress.ts";
 import { taskTable } from "./task-table.ts";
 
 const secondInterruptMs = 2_000;
+/** In plain lines, a task's progress is told at most so often. */
+const saidEveryMs = 1_000;
 /** Once the journal has ended, log lines are waited for until none came for so long, */
 const logsQuietMs = 300;
 /** and at most so long. */
@@ -66,6 +69,7 @@ class Watching {
   #leaving: NodeJS.Timeout | null = null;
   #progress = new RunProgress();
   #screen: LiveScreen | null = null;
+  readonly #saidAtMs = new Map<string, number>();
   #loggedAtMs = 0;
   cancelAsked = false;
 
@@ -114,13 +118,24 @@ class Watching {
     const request = { params: { run: this.#run } };
     const onLink = (state: "lost" | "back") => screen.line(`the link to the coordinator is ${state}`);
     const options = { signal: this.#stop.signal, onLink };
-    for await (const { value } of followStream(this.#client, "followJournal", request, options)) {
+    for await (const { event, value } of followStream(this.#client, "followJournal", request, options)) {
+      if (event === "progress") {
+        this.#takeProgress(screen, progressEventSchema.parse(value));
+        continue;
+      }
       const row = journalRowSchema.parse(value);
       this.#progress.take(row);
       const line = journalLine(row);
       if (line !== null && !screen.live) screen.line(`${timeText(row.atMs)} ${line}`);
       if (this.#progress.ended !== null) return;
     }
+  }
+
+  #takeProgress(screen: LiveScreen, said: ProgressEvent): void {
+    this.#progress.say(said);
+    if (screen.live || said.atMs - (this.#saidAtMs.get(said.key) ?? 0) < saidEveryMs) return;
+    this.#saidAtMs.set(said.key, said.atMs);
+    screen.line(`${timeText(said.atMs)} ${cleanLine(said.key)} ${progressText(said)}`);
   }
 
   async #followLogs(screen: LiveScreen, signal: AbortSignal): Promise<void> {

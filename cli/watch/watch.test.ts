@@ -1,6 +1,7 @@
 import { Ansis } from "ansis";
 import { describe, expect, it } from "vitest";
-import type { JournalRow, LogRow } from "#shared/protocol/api.ts";
+import type { CallKey } from "#shared/domain/ids.ts";
+import type { JournalRow, LogRow, ProgressEvent } from "#shared/protocol/api.ts";
 import { LogLines } from "./log-lines.ts";
 import { RunProgress } from "./run-progress.ts";
 import { taskTable } from "./task-table.ts";
@@ -46,6 +47,12 @@ describe("a run's progress, from its journal alone,", () => {
 });
 
 describe("the live table", () => {
+  const said = (key: string, fraction: number | null, message: string | null): ProgressEvent => ({
+    key: key as CallKey,
+    fraction,
+    message,
+    atMs: 50,
+  });
   const called = (name: string, n: number) => ({ e: "called", key: `${name}#${n}`, kind: "task", name });
 
   it("has a line for each call while they fit, with attempts that failed", () => {
@@ -59,6 +66,24 @@ describe("the live table", () => {
       "score#1  retrying  98 ms  failed 1×",
       "running  shop/invoice  0 of 1 calls  99 ms",
     ]);
+  });
+
+  it("shows how far a running call says that it is, until its attempt has ended", () => {
+    const progress = progressOf([{ e: "opened" }, called("score", 1), called("load", 1)]);
+    progress.say(said("score#1", 0.4, "half\x1b[2J\nof it"));
+    progress.say(said("load#1", null, "asking"));
+    progress.say(said("unheard#1", 1, null));
+    expect(taskTable("x", progress, view).slice(1, 3)).toEqual([
+      "score#1  running  98 ms    ███░░░░░ 40 %  half of it",
+      "load#1   running  97 ms    asking",
+    ]);
+    progress.take(row(4, { e: "retried", key: "score#1", attempt: 1, delayMs: 5 }));
+    expect(progress.calls[0]).toMatchObject({ state: "retrying", said: null });
+    progress.say(said("score#1", 0, null));
+    expect(taskTable("x", progress, view)[1]).toBe("score#1  running  98 ms  failed 1×  ░░░░░░░░ 0 %");
+    progress.take(row(5, { e: "settled", key: "score#1", outcome: "succeeded" }));
+    progress.say(said("score#1", 0.5, "late"));
+    expect(progress.calls[0]).toMatchObject({ state: "succeeded", said: null });
   });
 
   it("has a line for each name when there are many calls, and never more lines than there is room for", () => {

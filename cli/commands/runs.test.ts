@@ -1,0 +1,88 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { CallKey } from "#shared/domain/ids.ts";
+import type { TaskView } from "#shared/protocol/api.ts";
+import { type FakeApi, type Handler, runId, runView, sendEvents, startFakeApi } from "../testing/fake-api.ts";
+import { salt } from "../testing/fake-cli.ts";
+
+let api: FakeApi | null = null;
+afterEach(() => api?.close());
+
+async function call(argv: readonly string[], handlers: Record<string, Handler>) {
+  api = await startFakeApi(handlers);
+  return salt(argv, { env: { SALT_URL: api.url, SALT_TOKEN: "token" } });
+}
+
+describe("a task's progress", () => {
+  const said = (fraction: number | null, message: string | null, atMs: number, key = "score#1") => ({
+    id: 2,
+    event: "progress",
+    data: { key, fraction, message, atMs },
+  });
+  const entries = [
+    { id: 1, data: { position: 1, atMs: 1_000, e: "opened" } },
+    { id: 2, data: { position: 2, atMs: 1_001, e: "called", key: "score#1", kind: "task", name: "score" } },
+    { id: 3, data: { position: 3, atMs: 9_000, e: "ended", state: "succeeded" } },
+  ];
+  const watched: Record<string, Handler> = {
+    "GET /v1/runs/*": () => runView(),
+    "GET /v1/runs/*/output": () => 42,
+    "GET /v1/runs/*/journal/stream": (_, answer) =>
+      sendEvents(answer, [
+        ...entries.slice(0, 2),
+        said(0.1, "first\nof all", 2_000),
+        said(0.2, "too soon", 2_999),
+        said(null, "another", 2_999, "load#1"),
+        said(0.3, null, 3_000),
+        ...entries.slice(2),
+      ]),
+  };
+
+  it("is a line in plain output, at most once a second for each task", async () => {
+    const ran = await call(["runs", "watch", runId, "--no-logs"], watched);
+    const lines = ran.err.split("\n").map((line) => line.replace(/^\d\d:\d\d:\d\d /, ""));
+    expect(lines.slice(0, 5)).toEqual([
+      "score#1 called",
+      "score#1 10 %  first of all",
+      "load#1 another",
+      "score#1 30 %",
+      "run succeeded",
+    ]);
+    expect(ran).toMatchObject({ code: 0, out: "42\n" });
+  });
+
+  it("is no part of the journal as ndjson", async () => {
+    const ran = await call(["runs", "watch", runId, "--output", "ndjson"], watched);
+    const rows = ran.out.trimEnd().split("\n");
+    expect(rows.map((row) => JSON.parse(row).e)).toEqual(["opened", "called", "ended"]);
+  });
+
+  it("stands with the running tasks of a run", async () => {
+    const task: TaskView = {
+      key: "score#1" as CallKey,
+      kind: "task",
+      name: "score",
+      project: "shop",
+      release: "rel_1",
+      status: "running",
+      attempt: 1,
+      agent: "agt",
+      createdAtMs: 0,
+      readyAtMs: 0,
+      startedAtMs: null,
+      endedAtMs: null,
+      refs: [],
+      checks: [],
+      failure: null,
+      attempts: [],
+      output: null,
+      child: null,
+      progress: { fraction: 0.4, message: "half of it", atMs: 1 },
+    };
+    const rows = [task, { ...task, key: "score#2", progress: null }];
+    const handlers = { "GET /v1/runs/*": () => runView(), "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }) };
+    const ran = await call(["runs", "get", runId], handlers);
+    expect(ran.out).toMatch(/TASK .* AGENT +PROGRESS +FAILURE\n/);
+    expect(ran.out).toMatch(/score#1 +running .* agt +40 % {2}half of it\n/);
+    expect(ran.out).toMatch(/score#2 +running .* agt\n/);
+  });
+});
