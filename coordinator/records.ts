@@ -41,6 +41,7 @@ export interface RunRecord {
   readonly previous: RunId | null;
   readonly priority: number;
   readonly identityDigest: string | null;
+  readonly runTimeoutMs: number | null;
 }
 
 /**

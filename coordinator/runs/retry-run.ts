@@ -2,7 +2,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { newRunId, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
-import type { Move, Mover } from "../engine/move.ts";
+import { inMs, type Move, type Mover } from "../engine/move.ts";
 import {
   countKey,
   type JournalRecord,
@@ -60,7 +60,7 @@ export async function retryRun(deps: RetryDeps, request: { run: RunId; by: strin
     const tasks = await readCalls(deps.engine, run.id, entries);
     await deps.mover.move(partition, copyEntries, { id: open, start, entries, tasks });
   }
-  await deps.mover.move(partition, startCopy, id);
+  await deps.mover.move(partition, startCopy, { id, runTimeoutMs: run.runTimeoutMs });
   return id;
 }
 
@@ -145,15 +145,20 @@ const copyEntries: Move<CopyEntries, void> = {
   },
 };
 
-const startCopy: Move<RunId, void> = {
+/** The copy is whole: its workflow begins, under the time-out of the run that it was made from. */
+const startCopy: Move<{ id: RunId; runTimeoutMs: number | null }, void> = {
   name: "startCopy",
-  reads: (id) => [runKey(id), taskKey(taskId(id, workflowKey))],
-  decide(view, id) {
+  reads: ({ id }) => [runKey(id), taskKey(taskId(id, workflowKey))],
+  decide(view, { id, runTimeoutMs }) {
+    const run = view.get<RunRecord>(runKey(id));
     const task = view.get<TaskRecord>(taskKey(taskId(id, workflowKey)));
-    if (task?.state !== "waiting") return { transactions: [], answer: () => undefined };
+    if (!run || task?.state !== "waiting") return { transactions: [], answer: () => undefined };
     const change = new Change(view);
+    change.set(runKey(id), { ...run, runTimeoutMs });
     makeReady(change, task);
-    change.unrank(timersIndex(partitionOf(id)), timerMember({ kind: "run", run: id }));
+    const timer = timerMember({ kind: "run", run: id });
+    change.unrank(timersIndex(partitionOf(id)), timer);
+    if (runTimeoutMs !== null) change.rank(timersIndex(partitionOf(id)), timer, inMs(runTimeoutMs));
     return { transactions: change.drafts(), answer: () => undefined };
   },
 };

@@ -296,7 +296,7 @@ function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, succes
     previous: run.id,
     priority: run.priority,
     identityDigest: null,
-    runTimeoutMs: null,
+    runTimeoutMs: run.runTimeoutMs,
     refs: [],
     waits: false,
   };

@@ -80,6 +80,7 @@ export function writeNewRun(change: Change, run: NewRun): void {
     previous: run.previous,
     priority: run.priority,
     identityDigest: run.identityDigest,
+    runTimeoutMs: run.runTimeoutMs,
   };
   const id = taskId(run.id, workflowKey);
   const workflow = newTask(

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import type { Platform, TaskOptions } from "#shared/protocol/common.ts";
 import type { WorkflowType } from "#shared/protocol/manifest.ts";
 
@@ -45,7 +46,18 @@ export const workflowOptions = (type: WorkflowType): TaskOptions => ({
   ...(type.isolate ? { process: "fresh" } : {}),
 });
 
+/** Queues are few, and looked at in every commit. */
+const parsedQueues = new LRUCache<string, Requirement>({ max: 5_000 });
+
 export function parseQueue(queue: string): Requirement {
+  const known = parsedQueues.get(queue);
+  if (known) return known;
+  const requirement = readQueue(queue);
+  parsedQueues.set(queue, requirement);
+  return requirement;
+}
+
+function readQueue(queue: string): Requirement {
   const [kind, pool, platforms, labels] = JSON.parse(queue) as [
     Requirement["kind"],
     string,
