@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, rm, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -166,6 +166,30 @@ test("C2 C11 time and fences go on from what was stored, with a machine whose cl
   expect(after.nowMs).toBe(before.nowMs);
   expect(after.claims[0]?.fence).toBeGreaterThan(before.claims[0]?.fence ?? Number.POSITIVE_INFINITY);
   await second.close();
+});
+
+test("C2 C11 an engine that ended without closing goes on from later times and fences, also with a clock set back", async () => {
+  const clock = new ManualClock();
+  const grant = (engine: Engine, member: string) =>
+    engine.commit(partition, [{ checks: [], writes: [{ kind: "enqueue", queue: "q", member, score: { at: 1 } }] }], {
+      holdMs: 1_000,
+      wants: [{ holder: "h", queues: ["q"], take: 1 }],
+    });
+  const first = createSqliteEngine({ file, clock });
+  // Commits of one instant, the next instants and much later: some store the time, others rely on what is stored.
+  for (const passMs of [0, 0, 1, 99, 1, 5_000, 3]) {
+    clock.pass(passMs);
+    const before = await grant(first, `m${passMs}`);
+    const left = join(folder, "left.db");
+    for (const end of ["", "-wal"]) await copyFile(`${file}${end}`, `${left}${end}`);
+    const setBack = new ManualClock(clock.nowMs() - 86_400_000);
+    const second = createSqliteEngine({ file: left, clock: setBack });
+    const after = await grant(second, "next");
+    expect(after.nowMs).toBeGreaterThanOrEqual(before.nowMs);
+    expect(after.claims[0]?.fence).toBeGreaterThan(before.claims[0]?.fence ?? Number.POSITIVE_INFINITY);
+    await second.close();
+  }
+  await first.close();
 });
 
 test("a database that a newer Salt wrote is refused and left as it is", async () => {
