@@ -123,6 +123,15 @@ export function joinHops(deps: HopsDeps): Hops {
       >;
     },
     makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
+    async cancelReasons(leases) {
+      const records = await Promise.all(
+        leases.map(({ task }) => mover.read<TaskRecord>(partitionOf(runOfTask(task)), [taskKey(task)])),
+      );
+      return leases.flatMap((lease, index) => {
+        const reason = records[index]?.[0]?.cancelReason;
+        return reason ? [{ ...lease, reason }] : [];
+      });
+    },
     heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
   };
 }

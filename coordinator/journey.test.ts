@@ -298,6 +298,22 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     expect(await journey.read(run)).toMatchObject({ state: "cancelled", cancel: { reason: "changed my mind" } });
   });
 
+  it("C14 tells an agent again, when it is back, to stop what was cancelled meanwhile", async () => {
+    const journey = await start();
+    const agent = await connect(journey, { tasks: 1, workflows: 1 });
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    agent.calls(workflow, [taskCall("work#1")]);
+    const { task: id, fence } = await agent.lease();
+    agent.cut();
+    await journey.runs.cancelRun({ run, reason: "too late", by: "test" });
+    await until(async () => (await task(journey, run, "work#1")).cancelReason !== null);
+    const again = new FakeAgent();
+    journey.fleet.accept(again.socket);
+    again.hello({ leases: [{ task: id, fence }] });
+    expect(await again.next("stop")).toMatchObject({ task: id, fence, reason: "too late" });
+  });
+
   it("C23 goes on as a new run after a restart", async () => {
     const journey = await start();
     const agent = await connect(journey);

@@ -3,7 +3,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { type Partition, partitionFor, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
-import { type AgentFrame, agentBatchSchema } from "#shared/protocol/agent.ts";
+import { type AgentFrame, type AttemptName, agentBatchSchema } from "#shared/protocol/agent.ts";
 import type { Claim, ClaimWant, Engine, LogEntry, Transaction } from "../engine/engine.ts";
 import type { Draft } from "../engine/move.ts";
 import type { GroupMover } from "../engine/mover.ts";
@@ -143,6 +143,7 @@ export class Fleet {
     });
     const given = new Map(hello.leases.map((lease) => [lease.task, lease.given]));
     for (const lease of held) this.#keep(session, lease, given.get(lease.task));
+    for (const { reason, ...lease } of await hops.cancelReasons(held)) this.#sendStop(session, lease, reason);
     if (number > 1) await this.#returnOmitted(hello, new Set(held.map(({ task }) => task)));
     this.#deps.logger.info({ agent: hello.agent, name: hello.name, session: number }, "agent connected");
     return session;
@@ -308,8 +309,11 @@ export class Fleet {
   /** Asks the agent that holds a lease to end the attempt. */
   stopLease(lease: { holder: string; task: string; fence: number; reason: string }): void {
     const session = this.#sessions.get(lease.holder.slice(0, lease.holder.indexOf(":")));
-    const { task, fence, reason } = lease;
-    session?.send({ t: "stop", task: task as TaskId, fence, reason, graceMs: limits.killGraceMs });
+    if (session) this.#sendStop(session, { task: lease.task as TaskId, fence: lease.fence }, lease.reason);
+  }
+
+  #sendStop(session: Session, { task, fence }: AttemptName, reason: string): void {
+    session.send({ t: "stop", task, fence, reason, graceMs: limits.killGraceMs });
   }
 
   connected(): number {

@@ -39,6 +39,8 @@ export interface Hops {
     | { readonly kind: "ended" }
     | { readonly kind: "unavailable"; readonly why: string }
   >;
+  /** Which of these attempts were to be ended, and why: the agent may not have heard it. */
+  cancelReasons(leases: readonly AttemptName[]): Promise<readonly (AttemptName & { readonly reason: string })[]>;
   /** Leases that an older session of an agent holds. */
   heldBy(agent: string): Promise<readonly AttemptName[]>;
 }
