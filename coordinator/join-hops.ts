@@ -1,4 +1,5 @@
 import {
+  type CallKey,
   newRunId,
   type Partition,
   partitionOf,
@@ -8,12 +9,12 @@ import {
   taskId,
 } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
-import type { AttemptName } from "#shared/protocol/agent.ts";
-import type { Call } from "#shared/protocol/common.ts";
+import type { AttemptName, Report } from "#shared/protocol/agent.ts";
+import type { Call, Value } from "#shared/protocol/common.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
 import { type Engine, type LeaseRecord, leaseKey, leasesIndex } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
-import type { Hops } from "./fleet/hops.ts";
+import type { Attempt, Hops } from "./fleet/hops.ts";
 import { giveBack } from "./leases/give-back.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
 import { makeLease } from "./leases/make-lease.ts";
@@ -49,59 +50,19 @@ export interface HopsDeps {
 const leasesPerMove = 100;
 
 /** What agents say, joined to the stages that it concerns. */
-export function joinHops(deps: HopsDeps): Hops {
-  const { engine, mover, random, registry, leaseTtlMs } = deps;
-  const readRun = async (run: RunId) => (await mover.read<RunRecord>(partitionOf(run), [runKey(run)]))[0] ?? null;
-  const inline = new InlineBudget(engine, deps.blobs);
-  const settle: Hops["settleReport"] = async (given, agent) => {
-    const run = runOfTask(given.task);
-    const { result } = given;
-    const report =
-      result.kind === "done"
-        ? { ...given, result: { ...result, output: await inline.store(run, result.output) } }
-        : given;
-    const jitter = random.float();
-    for (;;) {
-      const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
-      const { kind } = await mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
-      if (kind !== "grown") return kind;
-    }
-  };
+export function joinHops(given: HopsDeps): Hops {
+  const deps = { ...given, inline: new InlineBudget(given.engine, given.blobs) };
+  const { engine, mover, registry, progress } = deps;
   return {
-    async holdLeases(leases, hold) {
-      const groups = Map.groupBy(leases, ({ task }) => partitionOf(runOfTask(task)));
-      const moves = [...groups].flatMap(([partition, mine]) =>
-        chunksOf(mine, leasesPerMove).map((some) =>
-          mover.move(partition, holdLeases, { leases: some, forMs: leaseTtlMs, ...hold }),
-        ),
-      );
-      const parts = await Promise.all(moves);
-      return { held: parts.flatMap(({ held }) => held), stale: parts.flatMap(({ stale }) => stale) };
-    },
+    holdLeases: (leases, hold) => holdAll(deps, leases, hold),
     async giveBack({ task, fence }, why) {
       await mover.move(partitionOf(runOfTask(task)), giveBack, { task, fence, why });
     },
-    settleReport: settle,
-    async publishCalls(attempt, calls) {
-      const run = runOfTask(attempt.task);
-      const record = await readRun(run);
-      if (!record) return "stale";
-      const resolved = await resolveCalls(registry, record, await storeInputs(inline, run, calls));
-      const moves = groupCalls(resolved).map((some) =>
-        mover.move(partitionOf(run), publishCalls, { task: attempt.task, fence: attempt.fence, run, calls: some }),
-      );
-      for (const outcome of await Promise.all(moves)) {
-        if (outcome.kind === "published") continue;
-        if (outcome.kind === "contradiction") {
-          await settle({ ...attempt, result: { kind: "fail", failure: outcome.failure }, ranMs: 0 }, attempt.agent);
-        }
-        return "stale";
-      }
-      return "published";
-    },
+    settleReport: (report, agent) => settle(deps, report, agent),
+    publishCalls: (attempt, calls) => publish(deps, attempt, calls),
     parkRun: (attempt) => mover.move(partitionOf(runOfTask(attempt.task)), parkRun, attempt),
     async emit(attempt, event) {
-      const record = await readRun(runOfTask(attempt.task));
+      const record = await readRun(deps, runOfTask(attempt.task));
       if (!record) return;
       const id = `${attempt.task} ${event.key}`;
       await deps.runs.sendEvent({ project: record.project, name: event.name, id, value: event.value, by: record.id });
@@ -109,32 +70,88 @@ export function joinHops(deps: HopsDeps): Hops {
     async appendLogs(chunks) {
       await deps.logs.appendLogs(chunks);
     },
-    sayProgress: (attempt, what) => deps.progress.say(attempt, what),
-    forgetProgress: (task) => deps.progress.forget(task),
-    async readOutputs(task, keys) {
-      const run = runOfTask(task);
-      const tasks = await mover.read<TaskRecord>(
-        partitionOf(run),
-        keys.map((key) => taskKey(taskId(run, key))),
-      );
-      const outputs = keys.map((key, index) => [key, tasks[index]?.output ?? null] as const);
-      return Object.fromEntries(outputs.filter((entry) => entry[1] !== null)) as Awaited<
-        ReturnType<Hops["readOutputs"]>
-      >;
-    },
+    sayProgress: (attempt, what) => progress.say(attempt, what),
+    forgetProgress: (task) => progress.forget(task),
+    readOutputs: (task, keys) => readOutputs(deps, task, keys),
     makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
-    async cancelReasons(leases) {
-      const records = await Promise.all(
-        leases.map(({ task }) => mover.read<TaskRecord>(partitionOf(runOfTask(task)), [taskKey(task)])),
-      );
-      return leases.flatMap((lease, index) => {
-        const reason = records[index]?.[0]?.cancelReason;
-        return reason ? [{ ...lease, reason }] : [];
-      });
-    },
+    cancelReasons: (leases) => cancelReasons(deps, leases),
     heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
   };
 }
+
+type Deps = HopsDeps & { readonly inline: InlineBudget };
+
+async function readRun({ mover }: Deps, run: RunId): Promise<RunRecord | null> {
+  const [record] = await mover.read<RunRecord>(partitionOf(run), [runKey(run)]);
+  return record ?? null;
+}
+
+const holdAll = async (deps: Deps, ...[leases, hold]: Parameters<Hops["holdLeases"]>) => {
+  const groups = Map.groupBy(leases, ({ task }) => partitionOf(runOfTask(task)));
+  const moves = [...groups].flatMap(([partition, mine]) =>
+    chunksOf(mine, leasesPerMove).map((some) =>
+      deps.mover.move(partition, holdLeases, { leases: some, forMs: deps.leaseTtlMs, ...hold }),
+    ),
+  );
+  const parts = await Promise.all(moves);
+  return { held: parts.flatMap(({ held }) => held), stale: parts.flatMap(({ stale }) => stale) };
+};
+
+async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited<ReturnType<Hops["settleReport"]>>> {
+  const run = runOfTask(given.task);
+  const { result } = given;
+  const report =
+    result.kind === "done"
+      ? { ...given, result: { ...result, output: await deps.inline.store(run, result.output) } }
+      : given;
+  const jitter = deps.random.float();
+  for (;;) {
+    const successor = result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
+    const { kind } = await deps.mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
+    if (kind !== "grown") return kind;
+  }
+}
+
+async function publish(deps: Deps, attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale"> {
+  const run = runOfTask(attempt.task);
+  const record = await readRun(deps, run);
+  if (!record) return "stale";
+  const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps.inline, run, calls));
+  const { task, fence } = attempt;
+  const moves = groupCalls(resolved).map((some) =>
+    deps.mover.move(partitionOf(run), publishCalls, { task, fence, run, calls: some }),
+  );
+  for (const outcome of await Promise.all(moves)) {
+    if (outcome.kind === "published") continue;
+    if (outcome.kind === "contradiction") {
+      await settle(deps, { task, fence, result: { kind: "fail", failure: outcome.failure }, ranMs: 0 }, attempt.agent);
+    }
+    return "stale";
+  }
+  return "published";
+}
+
+async function readOutputs({ mover }: Deps, task: TaskId, keys: readonly CallKey[]): Promise<Record<string, Value>> {
+  const run = runOfTask(task);
+  const records = keys.map((key) => taskKey(taskId(run, key)));
+  const tasks = await mover.read<TaskRecord>(partitionOf(run), records);
+  const outputs: Record<string, Value> = {};
+  for (const [index, key] of keys.entries()) {
+    const output = tasks[index]?.output;
+    if (output) outputs[key] = output;
+  }
+  return outputs;
+}
+
+const cancelReasons = async ({ mover }: Deps, leases: readonly AttemptName[]) => {
+  const records = await Promise.all(
+    leases.map(({ task }) => mover.read<TaskRecord>(partitionOf(runOfTask(task)), [taskKey(task)])),
+  );
+  return leases.flatMap((lease, index) => {
+    const reason = records[index]?.[0]?.cancelReason;
+    return reason ? [{ ...lease, reason }] : [];
+  });
+};
 
 /** Calls with their inputs as they are to be stored. */
 async function storeInputs(inline: InlineBudget, run: RunId, calls: readonly Call[]): Promise<readonly Call[]> {

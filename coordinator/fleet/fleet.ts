@@ -43,6 +43,7 @@ export class Fleet {
   readonly #nonEmpty = new Map<Partition, Set<string>>();
   readonly #feeds = new Map<RunId, Set<JournalFeed>>();
   #rotation = 0;
+  #closed = false;
 
   constructor(deps: FleetDeps) {
     this.#deps = deps;
@@ -170,6 +171,7 @@ export class Fleet {
     const deps = { hops: this.#deps.hops, poke: () => this.pokeAll() };
     for (const frame of frames) {
       handleFrame(deps, session, frame).catch((error: unknown) => {
+        if (this.#closed) return;
         const level = error instanceof SaltError && error.retryable ? "info" : "warn";
         this.#deps.logger[level]({ err: error, agent: session.agent, frame: frame.t }, "a frame was not accepted");
       });
@@ -321,6 +323,7 @@ export class Fleet {
   }
 
   close(): void {
+    this.#closed = true;
     for (const session of this.#sessions.values()) session.close(1001, "the coordinator is stopping");
     this.#sessions.clear();
   }
