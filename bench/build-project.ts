@@ -1,7 +1,7 @@
 import { cp } from "node:fs/promises";
 import path from "node:path";
 import { type Built, buildProject } from "#cli/build/build-project.ts";
-import { saltFolder } from "#cli/build/host.ts";
+import { benchCache, saltFolder } from "./folders.ts";
 
 /** Shared with what else is built in this checkout: the large part of an executable is made once a machine. */
 const templates = path.join(saltFolder, "node_modules", ".cache", "salt");
@@ -18,7 +18,7 @@ export function buildBenchProject(say: (line: string) => void): Promise<Built> {
 }
 
 async function buildCopy(say: (line: string) => void): Promise<Built> {
-  const folder = path.join(saltFolder, ".salt", "bench");
+  const folder = benchCache;
   await cp(path.join(import.meta.dirname, "project"), folder, { recursive: true, filter: isSource });
   return await buildProject({ env: { ...process.env, SALT_CACHE: templates }, nowMs: Date.now, say }, { folder });
 }

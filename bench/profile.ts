@@ -6,8 +6,8 @@
  */
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
-import { saltFolder } from "#cli/build/host.ts";
 import { using, usualSizes } from "./bench.ts";
+import { benchCache } from "./folders.ts";
 import { describeMachine } from "./machine.ts";
 import { cpuMicros } from "./processes.ts";
 import { monotonicMicros, readSelfTimes, type SelfTime, type Span } from "./read-profile.ts";
@@ -16,7 +16,7 @@ import { startSalt } from "./start-salt.ts";
 
 const rounds = 3;
 const functionsShown = 25;
-const folder = path.join(saltFolder, ".salt", "bench", "profiles");
+const folder = path.join(benchCache, "profiles");
 const parts = ["coordinator", "agent"] as const;
 
 const nodeArgs = (part: string): string[] => [

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { saltFolder } from "#cli/build/host.ts";
+import { saltFolder } from "./folders.ts";
 
 /** A V8 CPU profile (Chrome DevTools protocol, Profiler.Profile). Times in microseconds on the machine's monotonic clock. */
 const profileSchema = z.object({

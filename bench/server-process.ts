@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import path from "node:path";
-import { saltFolder } from "#cli/build/host.ts";
+import { saltFolder } from "./folders.ts";
 
 const stopWithinMs = 15_000;
 const startWithinMs = 20_000;
