@@ -1,13 +1,13 @@
 import { type CallKey, keyOfTask, type RunId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { isTerminalRun } from "#shared/domain/states.ts";
-import type { Clock } from "#shared/ports.ts";
 import type { JournalRow, LogRow, ProgressEvent } from "#shared/protocol/api.ts";
 import type { LogEntry } from "../engine/engine.ts";
 import type { Said } from "../progress.ts";
 import { journalLog } from "../records.ts";
 import { findRunId, readRun } from "./find-run.ts";
 import type { ApiDeps, Handlers } from "./handlers.ts";
+import { Pace } from "./pace.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 import { positionAfter, type SseEvent, streamEvents } from "./sse.ts";
 import { progressView } from "./views.ts";
@@ -17,8 +17,6 @@ type StreamHandlers = Pick<Handlers, "readJournal" | "followJournal" | "readLogs
 const pageRows = 200;
 /** How often a journal is looked at although no hint came. */
 const lookEveryMs = 1_000;
-/** Entries that come within so short a time of the last ones travel together. */
-const gatherMs = 5;
 
 /** Journals and logs, by page and as they grow. */
 export function streamHandlers(deps: ApiDeps): StreamHandlers {
@@ -63,7 +61,7 @@ const journalRow = ({ position, atMs, value }: LogEntry): JournalRow => ({ posit
 
 const progressEvent = (said: Said): ProgressEvent => ({ key: keyOfTask(said.task), ...progressView(said) });
 
-/** Entries as they come, those of a busy run some at a time: an event costs as much as it says little. */
+/** Entries as they come, those of a busy run some at a time. */
 async function* followJournal(
   deps: ApiDeps,
   run: RunId,
@@ -73,8 +71,8 @@ async function* followJournal(
   // Who comes after the end is given what there is, and no more will come.
   const hadEnded = isTerminalRun((await readRun(deps.engine, run)).state);
   const progress = new ProgressFeed(deps, run);
+  const pace = new Pace(deps.clock);
   let after = from;
-  let yieldedAtMs = 0;
   let grew: Promise<void> | null = null;
   while (!signal.aborted) {
     // The hint is asked for before looking, so that nothing falls in between.
@@ -83,7 +81,6 @@ async function* followJournal(
     if (entries.length > 0) {
       const rows = entries.map(journalRow);
       after = rows.at(-1)?.position ?? after;
-      yieldedAtMs = deps.clock.monotonicMs();
       yield rows.map((row) => ({ id: String(row.position), event: "entry", data: row }));
       if (rows.some((row) => row.e === "ended")) return;
     } else {
@@ -93,15 +90,10 @@ async function* followJournal(
         yield said.map((one) => ({ id: String(after), event: "progress", data: progressEvent(one) }));
       await grew;
       grew = null;
-      if (deps.clock.monotonicMs() - yieldedAtMs < gatherMs) await pause(deps.clock, gatherMs);
+      await pace.next();
     }
   }
 }
-
-const pause = (clock: Clock, forMs: number): Promise<void> =>
-  new Promise((resolve) => {
-    clock.after(forMs, resolve);
-  });
 
 /** Until the journal may have grown, or there is progress to tell. */
 async function waitForNews(deps: ApiDeps, run: RunId, progress: ProgressFeed, signal: AbortSignal): Promise<void> {
