@@ -81,7 +81,7 @@ export class Leases implements AttemptDesk {
   frame(frame: CoordinatorFrame): void {
     switch (frame.t) {
       case "leases":
-        for (const lease of frame.leases) this.#grant(lease);
+        this.#deps.runner().admit(frame.leases.flatMap((lease) => this.#grant(lease) ?? []));
         this.#watch(sweepMs);
         return;
       case "settled":
@@ -155,10 +155,10 @@ export class Leases implements AttemptDesk {
     this.#sayCreditIfMuchChanged();
   }
 
-  #grant(lease: Lease): void {
+  #grant(lease: Lease): Attempt | null {
     const known = this.#attempts.get(lease.task);
     if (known !== undefined) {
-      if (known.lease.fence >= lease.fence) return;
+      if (known.lease.fence >= lease.fence) return null;
       this.#drop(known);
     }
     const attempt = newAttempt(lease, {
@@ -167,7 +167,7 @@ export class Leases implements AttemptDesk {
       failed: (failed, error) => this.#deps.runner().failed(failed, error),
     });
     this.#attempts.set(lease.task, attempt);
-    this.#deps.runner().admit(attempt);
+    return attempt;
   }
 
   #withAttempt(name: AttemptName, then: (attempt: Attempt) => void): void {

@@ -1,5 +1,6 @@
 import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
+import type { Clock } from "#shared/ports.ts";
 import { type Attempt, moveAttempt } from "../leases/attempt.ts";
 import type { AttemptJournal } from "../outbox/attempt-journal.ts";
 import { type Pool, poolIdentityOf, poolKeyOf } from "./pool.ts";
@@ -7,6 +8,7 @@ import type { Pools } from "./pools.ts";
 import type { Program } from "./program.ts";
 
 export interface DispatchDeps {
+  readonly clock: Clock;
   readonly pools: Pools;
   readonly journal: AttemptJournal;
   readonly start: (pool: Pool) => void;
@@ -14,7 +16,12 @@ export interface DispatchDeps {
 }
 
 /** A workflow that others wait behind parks as soon as it only waits (C20). */
-const parkSoonMs = 50;
+const parkSoonMs = 10;
+/**
+ * How long ago all workflow slots were taken, when others are still taken to wait for one: between a park and the grant
+ * that follows it there is always a free one.
+ */
+const crowdedForMs = 1_000;
 
 /**
  * Gives prepared attempts to processes.
@@ -27,7 +34,8 @@ export class Dispatch {
   readonly #capacity: { slots: number; workflowSlots: number };
   readonly #line: Attempt[] = [];
   /** Workflow tasks held, in whatever phase. */
-  workflows = 0;
+  #workflows = 0;
+  #fullAtMs: number | null = null;
 
   constructor(deps: DispatchDeps, capacity: { slots: number; workflowSlots: number }) {
     this.#deps = deps;
@@ -37,6 +45,28 @@ export class Dispatch {
   /** Whether every slot is taken by a process at work, so that what waits waits for one of them. */
   get isFull(): boolean {
     return this.#deps.pools.busy().working >= this.#capacity.slots;
+  }
+
+  /** Counts a workflow task that is held from now on. */
+  take(): void {
+    this.#workflows += 1;
+    this.#noteCrowd();
+  }
+
+  /** One is held no more. */
+  letGo(): void {
+    this.#noteCrowd();
+    this.#workflows -= 1;
+  }
+
+  #noteCrowd(): void {
+    if (this.#workflows >= this.#capacity.workflowSlots) this.#fullAtMs = this.#deps.clock.monotonicMs();
+  }
+
+  /** Whether others are likely to wait for a workflow slot. */
+  get #isCrowded(): boolean {
+    this.#noteCrowd();
+    return this.#fullAtMs !== null && this.#deps.clock.monotonicMs() - this.#fullAtMs < crowdedForMs;
   }
 
   enqueue(attempt: Attempt): void {
@@ -116,11 +146,10 @@ export class Dispatch {
   }
 
   #flowOf({ lease }: Attempt) {
-    const isCrowded = this.workflows >= this.#capacity.workflowSlots;
     const parkAfterMs = this.#deps.parkAfterMs();
     return {
       journalEnd: lease.journalEnd ?? 0,
-      parkAfterMs: isCrowded ? Math.min(parkSoonMs, parkAfterMs) : parkAfterMs,
+      parkAfterMs: this.#isCrowded ? Math.min(parkSoonMs, parkAfterMs) : parkAfterMs,
       ...(lease.seed === undefined ? {} : { seed: lease.seed }),
       ...(lease.openedAtMs === undefined ? {} : { openedAtMs: lease.openedAtMs }),
     };

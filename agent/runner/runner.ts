@@ -71,15 +71,19 @@ export class Runner implements ProgramOwner {
     return this.#dispatch.isFull;
   }
 
-  admit(attempt: Attempt): void {
-    if (attempt.lease.kind === "workflow") this.#dispatch.workflows += 1;
-    prepareAttempt(this.#deps, attempt, {
-      ready: () => {
-        this.#dispatch.enqueue(attempt);
-        this.pump();
-      },
-      failed: (_, failure) => this.#conclude(attempt, { kind: "fail", failure }, 0),
-    });
+  /** Takes up what was granted together: all of it is counted before the first is given to a process. */
+  admit(attempts: readonly Attempt[]): void {
+    for (const { lease } of attempts) if (lease.kind === "workflow") this.#dispatch.take();
+    for (const attempt of attempts) {
+      if (isOver(attempt)) continue;
+      prepareAttempt(this.#deps, attempt, {
+        ready: () => {
+          this.#dispatch.enqueue(attempt);
+          this.pump();
+        },
+        failed: (_, failure) => this.#conclude(attempt, { kind: "fail", failure }, 0),
+      });
+    }
   }
 
   /** Gives what waits to whoever has room. */
@@ -297,7 +301,7 @@ export class Runner implements ProgramOwner {
 
   /** Lets go of what an attempt that is over occupied. */
   #over(attempt: Attempt): void {
-    if (attempt.lease.kind === "workflow") this.#dispatch.workflows -= 1;
+    if (attempt.lease.kind === "workflow") this.#dispatch.letGo();
     this.#deps.values.release(attempt);
     this.#deps.journal.ended(attempt);
   }
@@ -379,7 +383,7 @@ export class Runner implements ProgramOwner {
 
   /** Counts an attempt of an earlier life. */
   adopted(attempt: Attempt): void {
-    if (attempt.lease.kind === "workflow") this.#dispatch.workflows += 1;
+    if (attempt.lease.kind === "workflow") this.#dispatch.take();
   }
 
   /** Kills everything, and resolves when nothing is left of it. */

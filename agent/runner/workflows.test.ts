@@ -114,7 +114,7 @@ test("C20 a workflow that takes the last slot is told to park soon", async () =>
   coordinator.send({ t: "leases", leases: [first] });
   await coordinator.until("it to run", () => coordinator.said("started")[0]);
   const [crowded] = await coordinator.settle(last);
-  expect(crowded?.result).toMatchObject({ output: { json: "50" } });
+  expect(crowded?.result).toMatchObject({ output: { json: "10" } });
 });
 
 test("A workflow that goes on as a new run is reported as a restart", async () => {
