@@ -23,7 +23,7 @@ function findPinnedNode() {
     return path.join(path.dirname(manifest), bin.node);
   } catch {
     console.error(
-      `salt needs Node ${nodeMajorMin} or newer; this is ${process.version}, and its own copy (the npm package "node") is not installed.\n→ npm ci`,
+      `salt needs Node ${nodeMajorMin} or newer; this is ${process.version}, and its own copy (the npm package "node") is not installed.\n→ install Salt again with npm, with the install script of that package allowed`,
     );
     process.exit(1);
   }
@@ -40,7 +40,9 @@ function runWith(node) {
     });
   }
   child.on("error", (error) => {
-    console.error(`salt cannot start ${node}: ${error.message}.\n→ npm ci`);
+    console.error(
+      `salt cannot start ${node}: ${error.message}.\n→ install Salt again with npm, with the install script of the package "node" allowed`,
+    );
     process.exit(1);
   });
   child.on("exit", (code, signal) => process.exit(code ?? 128 + (constants.signals[signal ?? "SIGTERM"] ?? 15)));

@@ -3,6 +3,7 @@ import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { nameSchema } from "#shared/protocol/common.ts";
 import { linkSdk } from "./build/link-sdk.ts";
+import { templatesFolder } from "./installation.ts";
 import { didYouMean } from "./nearest.ts";
 
 export const templates = {
@@ -11,8 +12,6 @@ export const templates = {
   etl: "fan-out over days, checks, fan-in, a cron trigger",
 } as const;
 export type TemplateName = keyof typeof templates;
-
-const templatesFolder = path.join(import.meta.dirname, "templates");
 
 /** Names of files in a template that would mean something where they are, and what they become. */
 const renamed: Readonly<Record<string, string>> = {

@@ -1,10 +1,5 @@
-import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Platform, platformSchema } from "#shared/protocol/common.ts";
-
-/** The folder of this installation of Salt: its package.json, its SDK and its dependencies. */
-export const saltFolder = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
 
 export function hostPlatform(): Platform {
   const parsed = platformSchema.safeParse(`${process.platform}-${process.arch}`);

@@ -1,6 +1,6 @@
 import { lstat, mkdir, readFile, readlink, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { saltFolder } from "./host.ts";
+import { findPackage, sdkFolder, sdkModules } from "../installation.ts";
 
 /**
  * Gives a project that has not installed them `@salt/sdk` and the types of Node, as links into this installation, so
@@ -8,11 +8,11 @@ import { saltFolder } from "./host.ts";
  */
 export async function linkSdk(projectFolder: string): Promise<void> {
   const modules = path.join(projectFolder, "node_modules");
-  await linkFolder(path.join(saltFolder, "node_modules", "@types", "node"), path.join(modules, "@types", "node"));
+  await linkFolder(findPackage("@types/node"), path.join(modules, "@types", "node"));
   const sdk = path.join(modules, "@salt", "sdk");
   if ((await lstat(sdk).catch(() => null)) !== null && !(await isOurs(sdk))) return;
   await mkdir(sdk, { recursive: true });
-  await linkFolder(path.join(saltFolder, "sdk", "typescript"), path.join(sdk, "source"));
+  await linkFolder(sdkFolder, path.join(sdk, "source"));
   await writeFile(path.join(sdk, "package.json"), `${JSON.stringify(sdkPackage, null, 2)}\n`);
 }
 
@@ -22,7 +22,12 @@ const sdkPackage = {
   description: "A link to the SDK of the Salt that builds this project. Made by `salt build`; safe to delete.",
   type: "module",
   linkedBy,
-  exports: { ".": "./source/index.ts", "./main": "./source/main.ts" },
+  exports: Object.fromEntries(
+    Object.entries(sdkModules).map(([name, { code, types }]) => [
+      name,
+      { types: types.replace(".", "./source"), default: code.replace(".", "./source") },
+    ]),
+  ),
 };
 
 async function isOurs(sdk: string): Promise<boolean> {

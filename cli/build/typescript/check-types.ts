@@ -1,9 +1,9 @@
 import { access, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
+import { findPackage } from "../../installation.ts";
 import { type Problem, problemsError } from "../../problems.ts";
 import { runProcess } from "../../run-process.ts";
-import { saltFolder } from "../host.ts";
 import type { Project } from "../read-project.ts";
 
 const checkTimeoutMs = 5 * 60_000;
@@ -28,7 +28,7 @@ export const defaultCompilerOptions = {
  */
 export async function checkTypes(project: Project): Promise<void> {
   const config = await findConfig(project);
-  const tsc = path.join(saltFolder, "node_modules", "typescript", "bin", "tsc");
+  const tsc = path.join(findPackage("typescript"), "bin", "tsc");
   const command = [process.execPath, tsc, "--project", config, "--noEmit", "--pretty", "false"];
   const end = await runProcess(command, { cwd: project.folder, timeoutMs: checkTimeoutMs });
   if (end.status === 0) return;

@@ -1,8 +1,8 @@
 import { access, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Platform } from "#shared/protocol/common.ts";
+import { findPackage } from "../../installation.ts";
 import { runProcess } from "../../run-process.ts";
 import { hostPlatform } from "../host.ts";
 
@@ -27,9 +27,10 @@ export interface Base {
 /** The pinned Node of this installation: it makes the executables, and is the base of those for this platform. */
 export async function findPinnedNode(): Promise<Base> {
   try {
-    const manifest = createRequire(import.meta.url).resolve("node/package.json");
-    const { bin, version } = JSON.parse(await readFile(manifest, "utf8")) as { bin: { node: string }; version: string };
-    const file = path.join(path.dirname(manifest), bin.node);
+    const folder = findPackage("node");
+    const manifest = await readFile(path.join(folder, "package.json"), "utf8");
+    const { bin, version } = JSON.parse(manifest) as { bin: { node: string }; version: string };
+    const file = path.join(folder, bin.node);
     await access(file);
     return { file, version };
   } catch (cause) {
@@ -37,7 +38,7 @@ export async function findPinnedNode(): Promise<Base> {
       "BuildFailed",
       "Cannot build: the npm package 'node', which executables are made from, is not installed.",
       {
-        next: "npm ci, with install scripts allowed",
+        next: "install Salt again with npm, with the install script of the package 'node' allowed",
         cause,
       },
     );

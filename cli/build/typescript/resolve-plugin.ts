@@ -1,12 +1,14 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import type { OnResolveArgs, OnResolveResult, Plugin, PluginBuild } from "esbuild";
-import { saltFolder } from "../host.ts";
+import { fileInstalled, nameInstalled, saltFolder, sdkFolder, sdkModules } from "../../installation.ts";
 
-const sdkModules: Readonly<Record<string, string>> = {
-  "@salt/sdk": path.join(saltFolder, "sdk", "typescript", "index.ts"),
-  "@salt/sdk/main": path.join(saltFolder, "sdk", "typescript", "main.ts"),
-};
+const sdkFiles: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.entries(sdkModules).map(([name, { code }]) => [
+    path.posix.join("@salt/sdk", name),
+    path.join(sdkFolder, code),
+  ]),
+);
 /** Packages that do nothing but find and load a native addon at run time. */
 const addonLoaders = new Set([
   "bindings",
@@ -20,8 +22,8 @@ const passing = Symbol("passing");
 
 /**
  * R1  `@salt/sdk` and `zod` are this installation's where the project has none of its own.
- * R2  A file of this installation that is not the project's gets a path relative to the installation, so that the
- *     bundle says nothing of where either is.
+ * R2  A file of this installation that is not the project's gets a name that says nothing of where the installation
+ *     is.
  * R3  A native addon is an error at the project's line that leads to it.
  */
 export function resolvePlugin(projectFolder: string): Plugin {
@@ -35,10 +37,10 @@ export function resolvePlugin(projectFolder: string): Plugin {
         const found = await resolveImport(build, args);
         if (found === undefined) return undefined;
         if (!importers.has(found.path ?? "")) importers.set(found.path ?? "", args);
-        return found.errors || !isForeign(projectFolder, found) ? found : toSaltNamespace(found);
+        return found.errors ? found : nameForeign(projectFolder, found);
       });
       build.onLoad({ filter: /.*/, namespace: "salt" }, async (args) => {
-        const file = path.join(saltFolder, args.path);
+        const file = fileInstalled(args.path);
         return { contents: await readFile(file, "utf8"), loader: "default", resolveDir: path.dirname(file) };
       });
     },
@@ -49,7 +51,7 @@ async function resolveImport(build: PluginBuild, args: OnResolveArgs): Promise<O
   const { importer, namespace, resolveDir, kind } = args;
   const found = await build.resolve(args.path, { importer, namespace, resolveDir, kind, pluginData: passing });
   if (found.errors.length === 0) return resultOf(found);
-  const fallback = sdkModules[args.path] ?? (/^zod(\/|$)/.test(args.path) ? args.path : null);
+  const fallback = sdkFiles[args.path] ?? (/^zod(\/|$)/.test(args.path) ? args.path : null);
   if (fallback === null) return undefined;
   const own = await build.resolve(fallback, { resolveDir: saltFolder, kind, pluginData: passing });
   return own.errors.length === 0 ? resultOf(own) : undefined;
@@ -71,17 +73,11 @@ const resultOf = (found: {
 
 const isWithin = (folder: string, file: string): boolean => file.startsWith(folder + path.sep);
 
-function isForeign(projectFolder: string, found: OnResolveResult): boolean {
-  if (found.external || found.namespace !== "file" || found.path === undefined) return false;
-  return isWithin(saltFolder, found.path) && !isWithin(projectFolder, found.path);
-}
-
-function toSaltNamespace(found: OnResolveResult): OnResolveResult {
-  const relative = path
-    .relative(saltFolder, found.path ?? "")
-    .split(path.sep)
-    .join("/");
-  return { ...found, namespace: "salt", path: relative };
+/** R2 */
+function nameForeign(projectFolder: string, found: OnResolveResult): OnResolveResult {
+  if (found.external || found.namespace !== "file" || found.path === undefined) return found;
+  const name = isWithin(projectFolder, found.path) ? null : nameInstalled(found.path);
+  return name === null ? found : { ...found, namespace: "salt", path: name };
 }
 
 const isAddon = (specifier: string): boolean => specifier.endsWith(".node") || addonLoaders.has(specifier);

@@ -1,0 +1,51 @@
+/**
+ * Where the parts of this installation are; the one place that knows. There are two kinds, with the same folders: a clone,
+ * whose sources are executed as they are, and the npm package, where the modules of `cli/` have become files of that folder
+ * itself, and the SDK is JavaScript with its declarations beside it.
+ */
+import { createRequire } from "node:module";
+import path from "node:path";
+
+const isClone = import.meta.filename.endsWith(".ts");
+
+/** The folder of this installation of Salt: its package.json is here. */
+export const saltFolder = path.resolve(import.meta.dirname, "..");
+
+export const templatesFolder = path.join(saltFolder, "cli", "templates");
+
+export const sdkFolder = path.join(saltFolder, "sdk", "typescript");
+
+/** The files of `@salt/sdk` and `@salt/sdk/main`, within `sdkFolder`. */
+export const sdkModules = { ".": sdkFiles("index"), "./main": sdkFiles("main") } as const;
+
+function sdkFiles(name: string): { readonly code: string; readonly types: string } {
+  return isClone ? { code: `./${name}.ts`, types: `./${name}.ts` } : { code: `./${name}.js`, types: `./${name}.d.ts` };
+}
+
+/**
+ * The folder of an npm package that Salt brings. It is not always in ours: npm puts what others need as well further up.
+ * Throws when the package is not installed.
+ */
+export function findPackage(name: string): string {
+  return path.dirname(createRequire(import.meta.url).resolve(`${name}/package.json`));
+}
+
+/** Packages that become part of programs. */
+const programPackages = ["zod"];
+
+const isWithin = (folder: string, file: string): boolean => file.startsWith(folder + path.sep);
+
+/** A name for a file of this installation that says nothing of where that is, with `/`; null for any other file. */
+export function nameInstalled(file: string): string | null {
+  const nameFrom = (folder: string) => path.relative(folder, file).split(path.sep).join("/");
+  const owner = programPackages.find((name) => isWithin(findPackage(name), file));
+  if (owner !== undefined) return `node_modules/${owner}/${nameFrom(findPackage(owner))}`;
+  return isWithin(saltFolder, file) ? nameFrom(saltFolder) : null;
+}
+
+/** The file that `nameInstalled` gave a name. */
+export function fileInstalled(name: string): string {
+  const owner = programPackages.find((one) => name.startsWith(`node_modules/${one}/`));
+  if (owner === undefined) return path.join(saltFolder, name);
+  return path.join(findPackage(owner), name.slice(`node_modules/${owner}/`.length));
+}
