@@ -24,6 +24,8 @@ export interface SaltProcess {
 export interface SaltOptions {
   readonly cwd: string;
   readonly env: NodeJS.ProcessEnv;
+  /** The `bin.mjs` to execute. Default: this checkout's. */
+  readonly bin?: string;
   /** Given to it as stdin. Default: nothing. */
   readonly input?: string;
   /** Default 60,000 ms. */
@@ -32,7 +34,7 @@ export interface SaltOptions {
 
 /** Starts `salt <args>`. */
 export function startProcess(args: readonly string[], options: SaltOptions): SaltProcess {
-  const child = spawn(process.execPath, [bin, ...args], {
+  const child = spawn(process.execPath, [options.bin ?? bin, ...args], {
     cwd: options.cwd,
     env: options.env,
     stdio: ["pipe", "pipe", "pipe"],
