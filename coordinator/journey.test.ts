@@ -4,6 +4,7 @@ import type { CallKey, RunId } from "#shared/domain/ids.ts";
 import { partitionOf, runOfTask, taskId } from "#shared/domain/ids.ts";
 import { FakeAgent, taskCall } from "../tests/support/fake-agent.ts";
 import { startJourney } from "../tests/support/start-journey.ts";
+import { queueIndex } from "./engine/engine.ts";
 import { countKey, type TaskRecord, taskKey } from "./records.ts";
 
 type Started = Awaited<ReturnType<typeof startJourney>>;
@@ -93,6 +94,28 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     expect(await task(journey, run, "work#1")).toMatchObject({ state: "succeeded", output: { json: '"new"' } });
     const { found } = await journey.engine.get([countKey(run, "succeeded")]);
     expect(found[0]?.value).toBe("1");
+  });
+
+  it("C11 accepts a report of a task that is back in its queue, and takes it out", async () => {
+    const journey = await start();
+    const agent = await connect(journey, { tasks: 1, workflows: 1 });
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    agent.calls(workflow, [taskCall("work#1")]);
+    const lease = await agent.lease();
+    agent.credit(0, 1);
+    agent.send({ t: "handback", leases: [{ task: lease.task, fence: lease.fence }] });
+    await until(async () => (await task(journey, run, "work#1")).returned);
+    agent.done(lease, "after all");
+    await agent.entries((entry) => entry.e === "settled");
+    expect(await task(journey, run, "work#1")).toMatchObject({ state: "succeeded", output: { json: '"after all"' } });
+    const { rows } = await journey.engine.range(
+      queueIndex(partitionOf(run), (await task(journey, run, "work#1")).queue),
+      {
+        limit: 10,
+      },
+    );
+    expect(rows).toEqual([]);
   });
 
   it("C12 takes back a grant that nobody accepts, and counts no attempt", async () => {

@@ -76,6 +76,8 @@ export interface TaskRecord {
   readonly cancelReason: string | null;
   /** The run of a `child`. */
   readonly child: RunId | null;
+  /** Whether it was taken from an agent since it became ready, so that a late report finds it in its queue. */
+  readonly returned: boolean;
   /** Attempts in a row that ended in a crash or a lost agent. */
   readonly losses: number;
   /** Of a workflow task: the journal position that its program had been given when it last crashed. */

@@ -47,7 +47,7 @@ export interface ProgramParts {
 }
 
 const laterMs = 2;
-const recycleAfterTasks = 10_000;
+const recycleAfterTasks = 100_000;
 const recycleLogBytes = 64 * 1024 * 1024;
 
 /**

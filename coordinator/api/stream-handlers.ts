@@ -69,22 +69,28 @@ async function* followJournal(
   signal: AbortSignal,
 ): AsyncGenerator<readonly SseEvent[]> {
   // Who comes after the end is given what there is, and no more will come.
-  const hadEnded = isTerminalRun((await readRun(deps.engine, run)).state);
+  let ended = isTerminalRun((await readRun(deps.engine, run)).state);
   const progress = new ProgressFeed(deps, run);
   const pace = new Pace(deps.clock);
   let after = from;
+  let quiet = false;
   let grew: Promise<void> | null = null;
   while (!signal.aborted) {
     // The hint is asked for before looking, so that nothing falls in between.
     grew ??= waitForNews(deps, run, progress, signal);
     const entries = await deps.engine.read(journalLog(run), after, pageRows, limits.journalPageBytes);
     if (entries.length > 0) {
+      quiet = false;
       const rows = entries.map(journalRow);
       after = rows.at(-1)?.position ?? after;
       yield rows.map((row) => ({ id: String(row.position), event: "entry", data: row }));
       if (rows.some((row) => row.e === "ended")) return;
     } else {
-      if (hadEnded) return;
+      if (ended) return;
+      // Who follows from behind the end is given no last entry: the run's record tells.
+      ended = quiet && isTerminalRun((await readRun(deps.engine, run)).state);
+      if (ended) continue;
+      quiet = true;
       const said = progress.take();
       if (said.length > 0)
         yield said.map((one) => ({ id: String(after), event: "progress", data: progressEvent(one) }));

@@ -47,7 +47,11 @@ export const giveBack: Move<GiveBack, "given back" | "stale"> = {
         {
           checks: [],
           writes: [
-            { kind: "set", key: taskKey(id), value: counted ? withLoss(task, lease, fence, nowMs) : task },
+            {
+              kind: "set",
+              key: taskKey(id),
+              value: { ...(counted ? withLoss(task, lease, fence, nowMs) : task), returned: true },
+            },
             release,
             { kind: "enqueue", queue: task.queue, member: id, score },
           ],

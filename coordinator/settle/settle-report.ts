@@ -97,7 +97,7 @@ export const settleReport: Move<SettleReport, SettleOutcome> = {
     if (view.unmet && input.successor) return unwritten("grown");
     const change = new Change(view);
     change.write({ kind: "release", member: report.task });
-    if (task.state === "ready") change.write({ kind: "dequeue", queue: task.queue, member: report.task });
+    if (task.returned) change.write({ kind: "dequeue", queue: task.queue, member: report.task });
     const kind = task.kind === "workflow" ? settleWorkflow(change, run, task, input) : settleTask(change, task, input);
     return { transactions: change.drafts(), answer: () => ({ kind }) };
   },

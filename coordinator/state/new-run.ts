@@ -50,6 +50,7 @@ export function newTask(
     detached: false,
     cancelReason: null,
     child: null,
+    returned: false,
     losses: 0,
     given: 0,
     ...head,

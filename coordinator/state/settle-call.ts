@@ -93,7 +93,7 @@ export function wakeWorkflow(change: Change, run: RunRecord, key: string | null)
 export function makeReady(change: Change, task: TaskRecord): void {
   const id = taskId(task.run, task.key);
   const readyAtMs = Math.round(change.view.nowMs);
-  change.set(taskKey(id), { ...task, state: "ready", readyAtMs });
+  change.set(taskKey(id), { ...task, state: "ready", readyAtMs, returned: false });
   const score = at(queueScore(readyAtMs, task.options.priority ?? 0));
   change.write({ kind: "enqueue", queue: task.queue, member: id, score });
 }
