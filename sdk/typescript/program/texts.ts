@@ -24,5 +24,3 @@ export function oversize(text: string): number | null {
   const bytes = Buffer.byteLength(text);
   return bytes > limits.valueBytesMax ? bytes : null;
 }
-
-export const mebibytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(1)} MiB`;

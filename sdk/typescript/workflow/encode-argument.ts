@@ -3,7 +3,7 @@ import type { CallKey } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { encodeValue } from "#shared/values/encode-value.ts";
 import type { RefLike } from "#shared/values/types.ts";
-import { mebibytes, oversize } from "../program/texts.ts";
+import { oversize } from "../program/texts.ts";
 
 /**
  * A call's argument as text, and the keys of the refs in it. Throws UnencodableValue, or SaltError `TooLarge` beyond
@@ -29,14 +29,14 @@ export function encodeArgument(
   if (bytes !== null) {
     throw new SaltError(
       "TooLarge",
-      `Cannot call ${what}: its input is ${mebibytes(bytes)}, at most ${mebibytes(limits.valueBytesMax)} is allowed.`,
+      `Cannot call ${what}: its input has ${bytes} bytes, at most ${limits.valueBytesMax} (valueBytesMax) are allowed.`,
       { next: "Pass it as a file." },
     );
   }
   if (refs.size > limits.refsPerCallMax) {
     throw new SaltError(
       "TooLarge",
-      `Cannot call ${what}: its input holds ${refs.size} refs, at most ${limits.refsPerCallMax} are allowed.`,
+      `Cannot call ${what}: its input holds ${refs.size} refs, at most ${limits.refsPerCallMax} (refsPerCallMax) are allowed.`,
       { next: "Await some of them first, or join them in groups by further tasks." },
     );
   }

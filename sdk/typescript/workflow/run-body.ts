@@ -4,7 +4,7 @@ import { encodeValue } from "#shared/values/encode-value.ts";
 import { inputOf, outputOf } from "../declare/parse.ts";
 import type { WorkflowDefinition } from "../declare/registry.ts";
 import { OutputTooLarge } from "../failures/errors.ts";
-import { mebibytes, oversize, type Texts } from "../program/texts.ts";
+import { oversize, type Texts } from "../program/texts.ts";
 import { resolveRefs } from "./resolve-refs.ts";
 
 /** Unwinds a workflow that goes on as a new run. It is no failure, and need not be caught. */
@@ -28,7 +28,7 @@ export function outputText(name: string, output: unknown, options: Parameters<ty
   const bytes = oversize(text);
   if (bytes === null) return text;
   throw new OutputTooLarge(
-    `The output of '${name}' is ${mebibytes(bytes)}, at most ${mebibytes(limits.valueBytesMax)} is allowed. ` +
+    `The output of '${name}' has ${bytes} bytes, at most ${limits.valueBytesMax} (valueBytesMax) are allowed. ` +
       "Return it as a file.",
   );
 }

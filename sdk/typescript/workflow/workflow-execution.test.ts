@@ -139,8 +139,12 @@ describe("WorkflowExecution", () => {
 
   test.each([
     ["x-function", null, { type: "UnencodableValue", message: expect.stringContaining("$.deep[0].f") }],
-    ["x-large", null, { type: "TooLarge", message: expect.stringContaining("at most 64.0 MiB") }],
-    ["x-large-output", null, { type: "OutputTooLarge", message: expect.stringContaining("at most 64.0 MiB") }],
+    ["x-large", null, { type: "TooLarge", message: expect.stringContaining("at most 67108864 (valueBytesMax)") }],
+    [
+      "x-large-output",
+      null,
+      { type: "OutputTooLarge", message: expect.stringContaining("at most 67108864 (valueBytesMax)") },
+    ],
     ["x-options", { priority: 1_000 }, { type: "BadRequest", message: expect.stringContaining("priority") }],
     ["x-options", { retries: 3 }, { type: "BadRequest", message: expect.stringContaining("retries") }],
     ["x-signal", "no name", { type: "BadRequest", message: expect.stringContaining('"no name"') }],
