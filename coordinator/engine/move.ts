@@ -13,6 +13,8 @@ export interface Move<Input, Answer> {
   readonly name: string;
   /** Its reads go past the cache: what it looks at is changed by writes that keep the stamp (what a lease says). */
   readonly fresh?: boolean;
+  /** Much of it comes at once and can wait: other moves of the same partition go first, and only some of it into a batch. */
+  readonly bulk?: boolean;
   reads(input: Input): readonly Key[];
   decide(view: View, input: Input): Decision<Answer>;
 }

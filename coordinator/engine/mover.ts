@@ -54,6 +54,8 @@ export interface GroupMover extends Mover {
   close(): void;
 }
 
+/** Of moves that come by the hundreds, so many go into a batch that nothing else has to wait for long. */
+const bulkPerBatchMax = 8;
 const gatherMs = 1;
 /** A batch of so many moves, and so short a time ago, says that more are coming. */
 const gatherFromMoves = 4;
@@ -200,8 +202,17 @@ class PartitionLine {
   #take(): Pending[] {
     const first = this.#waiting[0];
     if (first && first.losses >= 2) return this.#waiting.splice(0, 1);
-    const alone = this.#waiting.findIndex((pending) => pending.losses >= 2);
-    return this.#waiting.splice(0, Math.min(limits.batchMovesMax, alone < 0 ? Infinity : alone));
+    const taken: Pending[] = [];
+    const left: Pending[] = [];
+    let bulk = 0;
+    for (const pending of this.#waiting) {
+      const isBulk = pending.move.bulk === true;
+      const fits = taken.length < limits.batchMovesMax && (!isBulk || bulk < bulkPerBatchMax) && pending.losses < 2;
+      (fits ? taken : left).push(pending);
+      if (fits && isBulk) bulk += 1;
+    }
+    this.#waiting = left;
+    return taken;
   }
 
   async #decide(taken: readonly Pending[]): Promise<Batch> {

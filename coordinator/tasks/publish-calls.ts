@@ -80,6 +80,8 @@ export function groupCalls(calls: PublishCalls["calls"]): PublishCalls["calls"][
  */
 export const publishCalls: Move<PublishCalls, PublishOutcome> = {
   name: "publishCalls",
+  // Ten thousand calls of a fan-out must not keep the first of them from being settled.
+  bulk: true,
   reads: ({ task, run, calls }) => [
     runKey(run),
     leaseKey(partitionOf(run), task),
