@@ -365,6 +365,16 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     ]);
   });
 
+  it("C23 takes a workflow's own error for what it is, also when its name is one of those that mean a crash", async () => {
+    const journey = await start();
+    const agent = await connect(journey);
+    const run = await journey.open();
+    const failure = { type: "TimedOut", message: "the wait was over", retryable: true };
+    agent.report(await agent.lease(), { kind: "fail", failure, answered: true });
+    await ended(journey, run);
+    expect(await journey.read(run)).toMatchObject({ state: "failed", failure });
+  });
+
   it("C23 ends a workflow whose process crashes five times at the same place", async () => {
     const journey = await start();
     const agent = await connect(journey);

@@ -231,8 +231,8 @@ export function relayAnswer(
 /** An attempt that was told to stop and says so came to be cancelled; any other failure is what it says (A51). */
 function failed(attempt: Attempt, answer: Extract<Answer, { t: "fail" }>): Result {
   const failure = boundFailure(answer.failure);
-  const kind = attempt.stop !== null && failure.type === "CancelledError" ? "cancelled" : "fail";
-  return { kind, failure };
+  if (attempt.stop !== null && failure.type === "CancelledError") return { kind: "cancelled", failure };
+  return { kind: "fail", failure, answered: true };
 }
 
 async function takeFiles(deps: RelayDeps, attempt: Attempt, answer: Extract<Answer, { t: "done" }>): Promise<Value> {

@@ -62,7 +62,7 @@ const replayRetry: Retry = {
   backoffMaxMs: 5_000,
 };
 
-/** What the agent, not the workflow's code, says of its end: the workflow is replayed. */
+/** What the agent says of a program that gave no answer: the workflow is replayed. */
 const crashTypes = new Set([
   "ProgramExited",
   "ProgramSilent",
@@ -123,7 +123,7 @@ function failureOf(report: Report): Failure | null {
 }
 
 const isCrash = ({ result }: Report): boolean =>
-  result.kind === "lost" || (result.kind === "fail" && crashTypes.has(result.failure.type));
+  result.kind === "lost" || (result.kind === "fail" && !result.answered && crashTypes.has(result.failure.type));
 
 /** The task with one more attempt behind it. */
 function attempted(task: TaskRecord, input: SettleReport, nowMs: number): TaskRecord {

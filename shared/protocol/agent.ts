@@ -46,6 +46,8 @@ export const resultSchema = z.discriminatedUnion("kind", [
     kind: z.literal("fail"),
     failure: failureSchema,
     checks: z.array(checkResultSchema).max(100).exactOptional(),
+    /** The program itself said so. Absent: the agent says it of a program that gave no answer, whatever the failure's type. */
+    answered: z.literal(true).exactOptional(),
   }),
   z.object({ kind: z.literal("cancelled"), failure: failureSchema }),
   z.object({ kind: z.literal("lost"), failure: failureSchema }),
