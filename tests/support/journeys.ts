@@ -11,12 +11,16 @@ import { type Salt, type StartSaltOptions, startSalt } from "./start-salt.ts";
 const project = path.join(saltFolder, "tests", "journeys", "project");
 const lock = path.join(testCache, "journeys.lock");
 
+export interface Journeys extends Salt {
+  readonly manifest: Manifest;
+  readonly registered: RegisteredRelease;
+}
+
 /** Salt with the project of the journeys registered. */
-export async function startJourneys(options: StartSaltOptions = {}): Promise<Salt> {
+export async function startJourneys(options: StartSaltOptions = {}): Promise<Journeys> {
   const manifest = await buildJourneys();
   const salt = await startSalt(options);
-  await registerJourneys(salt, manifest);
-  return salt;
+  return Object.assign(salt, { manifest, registered: await registerJourneys(salt, manifest) });
 }
 
 /** Builds the project in its place, where a build of the same sources is found again; one test at a time. */
