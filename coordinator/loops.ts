@@ -23,7 +23,7 @@ export interface LoopsDeps {
   readonly deliver: (partition: Partition, member: string, message: Message) => Promise<void>;
   readonly walkEvents: (topic: string) => Promise<void>;
   readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
-  readonly fireTriggers: () => Promise<unknown>;
+  readonly fireTriggers: () => Promise<{ nextInMs: number | null }>;
 }
 
 export const tickMs = 1_000;
@@ -37,6 +37,8 @@ export class Loops {
   /** What is being worked on, so that seeing it again begins nothing. */
   readonly #active = new Set<string>();
   #tick: Timer | null = null;
+  #occasion: Timer | null = null;
+  #firing = false;
   #ticks = 0;
   #closed = false;
 
@@ -63,6 +65,7 @@ export class Loops {
   close(): void {
     this.#closed = true;
     this.#tick?.cancel();
+    this.#occasion?.cancel();
     for (const { timer } of this.#timers.values()) timer.cancel();
   }
 
@@ -71,7 +74,7 @@ export class Loops {
     this.#ticks += 1;
     const sweep = this.#ticks % sweepEveryTicks === 1;
     const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
-    void Promise.all([...done, this.#guard("triggers", this.#deps.fireTriggers())]).then(() => {
+    void Promise.all([...done, this.#guard("triggers", this.#fireTriggers())]).then(() => {
       if (!this.#closed) this.#tick = this.#deps.clock.after(tickMs, () => this.#onTick());
     });
   }
@@ -106,6 +109,20 @@ export class Loops {
   async #fire(partition: Partition): Promise<void> {
     const { nextInMs } = await this.#deps.fireTimers(partition);
     if (nextInMs !== null && nextInMs < tickMs) this.#wakeIn(partition, nextInMs);
+  }
+
+  /** Ticks alone would come late for an occasion, and pass over those of a trigger that fires each second. */
+  async #fireTriggers(): Promise<void> {
+    if (this.#firing || this.#closed) return;
+    this.#firing = true;
+    try {
+      const { nextInMs } = await this.#deps.fireTriggers();
+      this.#occasion?.cancel();
+      if (nextInMs === null || nextInMs >= tickMs || this.#closed) return;
+      this.#occasion = this.#deps.clock.after(nextInMs, () => void this.#guard("triggers", this.#fireTriggers()));
+    } finally {
+      this.#firing = false;
+    }
   }
 
   #wakeIn(partition: Partition, delayMs: number): void {

@@ -18,8 +18,8 @@ export interface FireDueOutcome {
   readonly fired: number;
   /** Triggers that stay due because the engine or the blob store could not be reached. */
   readonly postponed: readonly { readonly trigger: string; readonly error: unknown }[];
-  /** The next occasion known of, at the engine's time; null when no trigger waits for one. */
-  readonly nextAtMs: number | null;
+  /** Until the next occasion; null when no trigger waits for one. What is still due is not counted: a tick looks again. */
+  readonly nextInMs: number | null;
 }
 
 /** Triggers that one tick fires in each partition; more are fired by the next. */
@@ -27,15 +27,12 @@ const firedPerTickMax = 100;
 
 export async function fireDue(deps: FireDeps): Promise<FireDueOutcome> {
   let fired = 0;
-  let nextAtMs = Infinity;
+  let nextInMs = Infinity;
   const postponed: { trigger: string; error: unknown }[] = [];
   for (const partition of allPartitions(deps.partitions)) {
     const { nowMs, rows } = await deps.engine.range(dueIndex(partition), { limit: firedPerTickMax });
-    for (const row of rows) {
-      if (row.score > nowMs) {
-        nextAtMs = Math.min(nextAtMs, row.score);
-        break;
-      }
+    const due = rows.filter((row) => row.score <= nowMs);
+    for (const row of due) {
       try {
         await fireOccasion(deps, row, nowMs);
         fired += 1;
@@ -43,8 +40,12 @@ export async function fireDue(deps: FireDeps): Promise<FireDueOutcome> {
         postponed.push({ trigger: row.member, error });
       }
     }
+    // What was fired has moved on, perhaps to before all that was read.
+    const left =
+      due.length === 0 ? { nowMs, rows } : await deps.engine.range(dueIndex(partition), { limit: firedPerTickMax });
+    for (const { score } of left.rows) if (score > left.nowMs) nextInMs = Math.min(nextInMs, score - left.nowMs);
   }
-  return { fired, postponed, nextAtMs: nextAtMs === Infinity ? null : nextAtMs };
+  return { fired, postponed, nextInMs: nextInMs === Infinity ? null : nextInMs };
 }
 
 async function fireOccasion(deps: FireDeps, row: IndexRow, nowMs: number): Promise<void> {

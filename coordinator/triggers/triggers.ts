@@ -21,7 +21,7 @@ interface Place {
 }
 
 export interface Triggers {
-  /** Any coordinator may call this at any time; about once a second is right. */
+  /** Any coordinator may call this at any time: once a second, and when the next occasion has come, is right. */
   fireDue(): Promise<FireDueOutcome>;
   fireTrigger(request: ManualFiring): Promise<{ run: RunId; created: boolean } | null>;
   receiveWebhook(request: TriggerName & { readonly delivery: Delivery }): Promise<{ run: RunId; created: boolean }>;

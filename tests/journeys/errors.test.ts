@@ -11,7 +11,7 @@ let pids: (number | undefined)[];
 const processes = () => [salt.coordinator(), ...salt.agents].map(({ child }) => child.pid);
 
 beforeAll(async () => {
-  salt = await startJourneys();
+  salt = await startJourneys({ coordinator: ["--park-after", "300ms"] });
   pids = processes();
 }, 120_000);
 afterAll(() => salt?.close());

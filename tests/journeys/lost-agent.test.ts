@@ -18,9 +18,9 @@ test("A18 C11 an agent that was frozen for longer than its leases live finds the
     async kill() {
       const [first] = salt.agents;
       first?.child.kill("SIGSTOP");
-      await sleep(4_000);
+      await sleep(3_000);
       first?.child.kill("SIGCONT");
-      return "nothing, but froze the first agent for 4 s";
+      return "nothing, but froze the first agent for 3 s";
     },
   });
 }, 60_000);

@@ -29,11 +29,11 @@ test("C8 cron fires once for each occasion, over three ends of the coordinator b
   const ticking = { ...salt.manifest, project: "ticking" };
   const fromMs = Date.now();
   await registerJourneys(salt, { ...ticking, triggers: [cron as never] });
+  await sleep(3_200);
   for (let ends = 0; ends < 3; ends++) {
-    await sleep(1_700);
     await restart();
+    await sleep(1_300);
   }
-  await sleep(1_500);
   await registerJourneys(salt, { ...ticking, triggers: [] });
   const toMs = Date.now();
   const occasions: string[] = [];
@@ -44,7 +44,7 @@ test("C8 cron fires once for each occasion, over three ends of the coordinator b
   console.info(`${occasions.length} occasions, ${fired.length} runs`);
   // Of those that passed without a coordinator only the last is fired; of the others none is lost, and none is two.
   expect(fired.map(({ id }) => id).filter((id) => !occasions.includes(id))).toEqual([]);
-  expect(fired.length).toBeGreaterThanOrEqual(occasions.length - 2 - 3 * 2);
+  expect(fired.length).toBeGreaterThanOrEqual(occasions.length - 2 - 3);
   for (const { id } of fired) expect(await salt.settled(id)).toMatchObject({ status: "succeeded" });
 }, 40_000);
 

@@ -1,5 +1,5 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { mkdir, readFile, rmdir, stat } from "node:fs/promises";
+import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { registerProject } from "#cli/register-project.ts";
@@ -10,6 +10,7 @@ import { type Salt, type StartSaltOptions, startSalt } from "./start-salt.ts";
 
 const project = path.join(saltFolder, "tests", "journeys", "project");
 const lock = path.join(testCache, "journeys.lock");
+const builtBy = path.join(testCache, "journeys.built");
 
 export interface Journeys extends Salt {
   readonly manifest: Manifest;
@@ -23,17 +24,29 @@ export async function startJourneys(options: StartSaltOptions = {}): Promise<Jou
   return Object.assign(salt, { manifest, registered: await registerJourneys(salt, manifest) });
 }
 
-/** Builds the project in its place, where a build of the same sources is found again; one test at a time. */
+/** Builds the project in its place, once in a run of the tests; a build of the same sources is found again. */
 export async function buildJourneys(): Promise<Manifest> {
   await mkdir(testCache, { recursive: true });
-  await until("the project is built by another test", () => takeLock(), 120_000);
+  await until("no other test builds the project", () => takeLock(), 120_000);
   try {
-    const built = await runSalt(["build", project], { cwd: saltFolder, env: privateEnv(testCache) });
-    if (built.code !== 0) throw new Error(`The project of the journeys cannot be built:\n${built.stderr}`);
+    const before = await readFile(builtBy, "utf8").catch(() => null);
+    if (before !== thisRun()) await build();
   } finally {
     await rmdir(lock);
   }
   return manifestSchema.parse(JSON.parse(await readFile(path.join(project, "dist", "manifest.json"), "utf8")));
+}
+
+async function build(): Promise<void> {
+  const built = await runSalt(["build", project], { cwd: saltFolder, env: privateEnv(testCache) });
+  if (built.code !== 0) throw new Error(`The project of the journeys cannot be built:\n${built.stderr}`);
+  await writeFile(builtBy, thisRun());
+}
+
+/** What the processes of one run of the tests have in common: their parent, by its id and the time of its start. */
+function thisRun(): string {
+  const stat = readFileSync(`/proc/${process.ppid}/stat`, "latin1");
+  return `${process.ppid} ${stat.slice(stat.lastIndexOf(")")).split(" ")[20]}`;
 }
 
 const staleLockMs = 90_000;
