@@ -114,6 +114,9 @@ describe("salt build tells what is wrong, where, and what to do:", () => {
     expect(missing.next).toContain("name the right file as 'entry' in salt.yaml");
     const outside = await failureOf(await projectWith({ "salt.yaml": "name: p\nentry: ../../x.ts\n" }));
     expect(outside.message).toContain("outside the project's folder");
+    expect(outside.next).not.toContain("../../x.ts");
+    const isFolder = await failureOf(await projectWith({ "salt.yaml": "name: p\nentry: src\n" }));
+    expect(isFolder.message).toContain("salt.yaml:2:8: the entry src is not a file");
   });
 
   it("an import of what is not there", async () => {
@@ -176,6 +179,16 @@ describe("salt build tells what is wrong, where, and what to do:", () => {
     );
     expect(thrown.message).toContain("no database");
     expect(thrown.message).toContain("src/main.ts:2");
+    expect(thrown.message).not.toContain("node:");
+    const named = await failureOf(
+      await projectWith({ "src/main.ts": main('workflow({ name: "no way" }, async () => 1);') }),
+    );
+    expect(named.message).toContain('src/main.ts:2:1: Cannot declare workflow "no way": the name is not valid.');
+    expect(named.next).toMatch(/^Begin with a letter/);
+    const endless = await failureOf(await projectWith({ "src/main.ts": main("await new Promise(() => {});") }));
+    expect(endless.message).toContain("it ended before it was imported as a whole");
+    const nothing = await failureOf(await projectWith({ "src/main.ts": "console.error('only this');\n" }));
+    expect(nothing.message).toContain("src/main.ts declares no workflow and no task type");
     const printed = await failureOf(await projectWith({ "src/main.ts": main('console.log("hello");') }));
     expect(printed.message).toContain("printed other text than its manifest");
     expect(printed.next).toBe("print nothing to stdout at import");

@@ -79,6 +79,11 @@ export async function buildProject(deps: BuildDeps, request: BuildRequest): Prom
     }
   }
   const description = await describeBuilt(project, binaries, bundle);
+  if (description.workflows.length + description.tasks.length === 0) {
+    throw new SaltError("BuildFailed", `Cannot build: ${project.entry} declares no workflow and no task type.`, {
+      next: `declare one there with workflow() or task(), or import the file that does`,
+    });
+  }
   checkTriggers(project, description);
   const manifest = makeManifest(project, description, binaries);
   const manifestFile = path.join(out, "manifest.json");

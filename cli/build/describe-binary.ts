@@ -1,6 +1,7 @@
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Description, descriptionSchema } from "#shared/protocol/manifest.ts";
 import { runProcess } from "../run-process.ts";
+import { importFailure } from "./import-failure.ts";
 
 const describeTimeoutMs = 30_000;
 
@@ -16,7 +17,15 @@ export async function describeProgram(command: readonly string[], folder: string
       },
     );
   }
+  // 13 is Node's, where the entry awaits at its top level what never comes; a program that is one file ends with 0 then.
+  if (end.status === 13 || (end.status === 0 && end.stdout.trim() === "")) {
+    throw new SaltError("BuildFailed", "Cannot describe the program: it ended before it was imported as a whole.", {
+      next: "move what exits, or awaits what never comes, at the top level of the entry and its imports into tasks",
+    });
+  }
   if (end.status !== 0) {
+    const told = await importFailure(end.stderr, command.at(-1) ?? "", folder);
+    if (told !== null) throw told;
     const how = end.signal === null ? `status ${end.status}` : end.signal;
     throw new SaltError(
       "BuildFailed",

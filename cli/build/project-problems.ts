@@ -50,7 +50,7 @@ function schemaProblems(context: YamlContext, issue: z.core.$ZodIssue): Problem[
 
 function issueText(context: YamlContext, issue: z.core.$ZodIssue): string {
   const given = valueAt(context, issue.path);
-  if (given === undefined && issue.code !== "custom") return "is missing.";
+  if (given === undefined && issue.code !== "custom") return issue.path.length === 0 ? "is empty." : "is missing.";
   if (issue.code === "invalid_value" && typeof given === "string") {
     const values = issue.values.map(String);
     return `'${given}' is none of ${values.join(", ")}.${didYouMean(given, values)}`;
@@ -59,8 +59,8 @@ function issueText(context: YamlContext, issue: z.core.$ZodIssue): string {
     const kinds = ["cron", "webhook"];
     return `'${String(given)}' is none of ${kinds.join(", ")}.${didYouMean(String(given), kinds)}`;
   }
-  if (issue.path[0] === "platforms" && typeof given === "string")
-    return didYouMean(given, platformSchema.options).trim();
+  if (issue.path[0] === "platforms" && issue.code === "invalid_type" && typeof given === "string")
+    return `must be a list, as in [${platformSchema.options.find((known) => known === given) ?? "linux-x64"}].`;
   return `${issue.message.replace(/^./, (first) => first.toLowerCase())}.`;
 }
 

@@ -37,7 +37,10 @@ it("says what is missing or wrong at the place where it stands", () => {
     /^3:22 triggers\.0\.kind: 'corn' is none of cron, webhook\. Did you mean 'cron'\?/,
   );
   expect(problemsOf("name: 7up\n")[0]).toMatch(/^1:7 name: must begin with a letter/);
-  expect(problemsOf("")).toHaveLength(1);
+  expect(problemsOf("name: shop\nplatforms: linux-arm64\n")).toEqual([
+    "2:12 platforms: must be a list, as in [linux-arm64].",
+  ]);
+  expect(problemsOf("")).toEqual(["1:1 the file: is empty."]);
   expect(problemsOf("- a\n- b\n")).toHaveLength(1);
 });
 

@@ -70,9 +70,10 @@ async function checkEntry(project: Project): Promise<void> {
   const within = !path.relative(project.folder, file).startsWith("..");
   const found = within ? await stat(file).catch(() => null) : null;
   if (found?.isFile()) return;
-  const text = within ? "does not exist" : "is outside the project's folder";
+  const text = !within ? "is outside the project's folder" : found ? "is not a file" : "does not exist";
   const problem = problemInProject(project.source, ["entry"], `the entry ${project.entry} ${text}`);
-  const next = `write ${project.entry}, or name the right file as 'entry' in ${projectFileName}`;
+  const write = within && found === null ? `write ${project.entry}, or ` : "";
+  const next = `${write}name the right file as 'entry' in ${projectFileName}`;
   throw problemsError("Cannot build", [{ ...problem, next }]);
 }
 
