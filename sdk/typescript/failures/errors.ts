@@ -14,7 +14,8 @@ export class RemoteError extends Error {
     this.name = failure.type;
     this.details = failure.details;
     this.retryable = failure.retryable;
-    if (failure.stack !== undefined) this.stack = failure.stack;
+    if (failure.stack === undefined) delete this.stack;
+    else this.stack = failure.stack;
   }
 }
 

@@ -3,7 +3,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { failureSchema } from "#shared/protocol/common.ts";
 import { fatal, RemoteError, TaskFailed } from "./errors.ts";
-import { failureOf } from "./failure.ts";
+import { failureOf, ownStack } from "./failure.ts";
 
 class OutOfStock extends Error {}
 
@@ -54,6 +54,25 @@ describe("failureOf", () => {
     expect(failure.stack?.length).toBe(limits.stackCharsMax);
     expect(failure.details).toBeUndefined();
     expect(failureSchema.safeParse(failure).success).toBe(true);
+  });
+
+  test("an error from another program keeps the name that it had there, and no stack of its own", () => {
+    const plain = new TaskFailed({ key: "a#1", task: "a" }, { type: "Error", message: "x", retryable: true });
+    const { cause } = failureOf(plain);
+    expect(cause).toEqual({ type: "Error", message: "x", retryable: true });
+  });
+
+  test("in a built program the stack shows the project's files by their paths, and not what Salt called them from", () => {
+    const program = "file:///srv/my%20agent/binaries/31dc";
+    const stack = [
+      "Error: x",
+      `    at parse (${program}:17:3)`,
+      "    at price (/srv/my agent/binaries/src/main.ts:7:9)",
+      `    at runBody (${program}:21550:55)`,
+      "    at process.processTicksAndRejections (node:internal/process/task_queues:103:5)",
+    ].join("\n");
+    expect(ownStack(stack, program)).toBe("Error: x\n    at parse (31dc:17:3)\n    at price (src/main.ts:7:9)");
+    expect(ownStack(`Error: x\n    at f (${program}:1:2)`, program)).toBe("Error: x\n    at f (31dc:1:2)");
   });
 
   test("shows no frame of Node itself", () => {

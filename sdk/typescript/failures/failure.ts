@@ -1,5 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { type Failure, SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
+import { RemoteError } from "./errors.ts";
 
 const causesMax = 5;
 const detailsCharsMax = 16 * 1024;
@@ -28,22 +30,33 @@ export function failureOf(thrown: unknown, options: { retryable?: boolean; cause
     type: cut(typeOf(thrown), 200),
     message: cut(messageOf(thrown), limits.messageCharsMax),
     retryable: options.retryable ?? retryable !== false,
-    ...(typeof thrown.stack === "string" ? { stack: cut(withoutRuntime(thrown.stack), limits.stackCharsMax) } : {}),
+    ...(typeof thrown.stack === "string" ? { stack: cut(ownStack(thrown.stack), limits.stackCharsMax) } : {}),
     ...(cause === undefined || causes === 0 ? {} : { cause: failureOf(cause, { causes: causes - 1 }) }),
     ...(plainDetails === undefined ? {} : { details: plainDetails }),
   };
 }
 
-/** The stack without the frames of Node itself. */
-const withoutRuntime = (stack: string): string =>
-  stack
-    .split("\n")
-    .filter((line) => !/^\s+at .*\(?node:/.test(line))
+/**
+ * The stack as the project's author knows it: without the frames of Node, with paths from the project's folder, and in a
+ * built program without the frames of Salt that called the project's code. In a built program this module is part of
+ * the one file that source maps tell the project's files beside.
+ */
+export function ownStack(stack: string, program: string = import.meta.url): string {
+  const lines = stack.split("\n").filter((line) => !/^\s+at .*\(?node:/.test(line));
+  const isFrame = (line: string) => /^\s+at /.test(line);
+  const last = lines.findLastIndex((line) => isFrame(line) && !line.includes(`${program}:`));
+  const kept = last === -1 ? lines : lines.slice(0, last + 1);
+  const folder = fileURLToPath(new URL(".", program));
+  const name = decodeURIComponent(program.slice(program.lastIndexOf("/") + 1));
+  return kept
+    .map((line) => (isFrame(line) ? line.replace(`${program}:`, `${name}:`).replace(folder, "") : line))
     .join("\n");
+}
 
 /** `name` where a class sets one, else the name of the class; of Salt's own errors the code. */
 function typeOf(error: Error): string {
   if (error instanceof SaltError && error.name === "SaltError") return error.code;
+  if (error instanceof RemoteError) return error.name;
   const name = typeof error.name === "string" && error.name !== "" ? error.name : "Error";
   return name === "Error" ? error.constructor?.name || "Error" : name;
 }
