@@ -8,6 +8,7 @@ import type { CreatedToken, CreateTokenRequest } from "#shared/protocol/api.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { createAccess } from "./access/access.ts";
 import { createApi } from "./api/create-api.ts";
+import { requireSafeBind } from "./api/host-check.ts";
 import { startServer } from "./api/start-server.ts";
 import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
 import { createSqliteEngine } from "./engine/sqlite/sqlite-engine.ts";
@@ -47,7 +48,9 @@ export interface Coordinator {
 
 /** A coordinator on the embedded stores: one file for its state, one folder for its bytes. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
-  const { clock = systemClock, random = systemRandom, logger, version = "0.1.0" } = options;
+  const { clock = systemClock, random = systemRandom, logger, version = "0.1.0", host = "127.0.0.1" } = options;
+  // Before anything is made that the next start would find.
+  requireSafeBind(host, options.allowRemote ?? false);
   await mkdir(options.dataFolder, { recursive: true, mode: 0o700 });
   const engine = await createSqliteEngine({ file: join(options.dataFolder, "salt.db"), clock });
   const blobs = await createDiskBlobs({ folder: join(options.dataFolder, "blobs") });
@@ -87,7 +90,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const server = await startServer({
     app,
     clock,
-    host: options.host ?? "127.0.0.1",
+    host,
     port: options.port ?? 7420,
     ...(options.allowRemote === undefined ? {} : { allowRemote: options.allowRemote }),
     authenticate: access.authenticate,

@@ -332,6 +332,14 @@ describe("salt logs", () => {
     expect(ran.out.split("\n").filter(Boolean)).toEqual(rows.map((row) => `score#1 │ ${row.text.trim()}`));
   });
 
+  it("print a last line that has no end", async () => {
+    const unended = { ...chunk, position: 1, offset: 0, text: "line 1\nno end" };
+    const page: Handler = ({ query }) => ({ rows: query.get("after") === "0" ? [unended] : [], cursor: null });
+    const some = { ...handlers, "GET /v1/runs/*/logs": page };
+    expect((await call(["logs", runId], some)).out).toBe("score#1 │ line 1\nscore#1 │ no end\n");
+    expect((await call(["logs", runId, "--tail", "1"], some)).out).toBe("score#1 │ no end\n");
+  });
+
   it("with --tail print the last lines", async () => {
     const ran = await call(["logs", runId, "--tail", "2"], handlers);
     expect(ran.out).toBe("score#1 │ line 4\nscore#1 │ line 5\n");

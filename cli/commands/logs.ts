@@ -26,9 +26,9 @@ export function addLogs(root: SaltCommand, cli: Cli): void {
     .option("--output <format>", "ndjson: one JSON object a chunk, untouched")
     .withCoordinator()
     .examples(
-      ["salt logs run_01k", "everything"],
-      ["salt logs run_01k -f --task 'score#3'", "one task, as it writes"],
-      ["salt logs run_01k --since 10m --tail 50", "the end"],
+      ["salt logs run_00w8g1", "everything"],
+      ["salt logs run_00w8g1 -f --task 'score#3'", "one task, as it writes"],
+      ["salt logs run_00w8g1 --since 10m --tail 50", "the end"],
     )
     .run(cli, async ([id = ""], options) => {
       if (options.output !== undefined && options.output !== "ndjson") {
@@ -45,8 +45,16 @@ export function addLogs(root: SaltCommand, cli: Cli): void {
         ndjson: options.output === "ndjson",
       });
       const position = await readAll(client, run.id, task, printer);
+      // A line that has not ended may yet go on, for who follows.
+      if (!options.follow) printer.flush();
       printer.endOfPast();
-      if (!options.follow) return 0;
+      if (!options.follow) {
+        if (task.task !== undefined && position === 0)
+          await client.call("getTask", { params: { run: run.id, key: task.task } });
+        if (printer.lines === 0)
+          note(cli, position === 0 ? "Nothing was written." : "Nothing was written in that time.");
+        return 0;
+      }
       return await follow(cli, client, { run: run.id, task, after: position }, printer);
     });
 }
@@ -96,6 +104,8 @@ class LogPrinter {
   readonly #options: PrintOptions;
   readonly #lines = new LogLines();
   #held: string[] | null;
+  /** Printed so far. */
+  lines = 0;
 
   constructor(cli: Cli, options: PrintOptions) {
     this.#cli = cli;
@@ -121,6 +131,7 @@ class LogPrinter {
 
   #write(line: string): void {
     if (this.#held === null) {
+      this.lines++;
       this.#cli.stdout.write(`${line}\n`);
       return;
     }

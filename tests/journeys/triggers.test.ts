@@ -17,7 +17,7 @@ const restart = async () => {
 };
 const runsOf = async (project: string) => (await salt.client.call("listRuns", { query: { project, limit: 500 } })).rows;
 
-test("C8 cron fires once for each occasion, over three ends of the coordinator by kill -9", async () => {
+test("cron fires once for each occasion, over three ends of the coordinator by kill -9", async () => {
   const cron = {
     name: "tick",
     kind: "cron",

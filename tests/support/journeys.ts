@@ -6,6 +6,7 @@ import { registerProject } from "#cli/register-project.ts";
 import type { JournalRow, RegisteredRelease, TaskView } from "#shared/protocol/api.ts";
 import { type Manifest, manifestSchema } from "#shared/protocol/manifest.ts";
 import { privateEnv, runSalt, saltFolder, testCache } from "./salt-process.ts";
+import { expectUntold } from "./secrets.ts";
 import { type Salt, type StartSaltOptions, startSalt } from "./start-salt.ts";
 
 const project = path.join(saltFolder, "tests", "journeys", "project");
@@ -20,8 +21,11 @@ export interface Journeys extends Salt {
 /** Salt with the project of the journeys registered. */
 export async function startJourneys(options: StartSaltOptions = {}): Promise<Journeys> {
   const manifest = await buildJourneys();
-  const salt = await startSalt(options);
-  return Object.assign(salt, { manifest, registered: await registerJourneys(salt, manifest) });
+  const secrets: string[] = [];
+  const salt = await startSalt({ ...options, inspect: (ended) => expectUntold(ended, secrets) });
+  const registered = await registerJourneys(salt, manifest);
+  secrets.push(...registered.triggers.flatMap(({ secret }) => secret ?? []));
+  return Object.assign(salt, { manifest, registered });
 }
 
 /** Builds the project in its place, once in a run of the tests; a build of the same sources is found again. */

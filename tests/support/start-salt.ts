@@ -13,12 +13,16 @@ export interface Salt {
   readonly url: string;
   /** The first admin token. */
   readonly token: string;
+  /** What the agents dial with. */
+  readonly agentToken: string;
   /** A new temporary folder, in which everything is kept; `close` removes it. */
   readonly folder: string;
   /** With it `salt` finds this coordinator, with the admin token. */
   readonly env: NodeJS.ProcessEnv;
   readonly client: Client;
   readonly coordinator: () => SaltProcess;
+  /** The one that is, and those that were. */
+  readonly coordinators: readonly SaltProcess[];
   readonly agents: SaltProcess[];
   /** Runs `salt <args>` against this coordinator. */
   salt(args: readonly string[], options?: { cwd?: string; input?: string; timeoutMs?: number }): Promise<SaltEnd>;
@@ -44,18 +48,24 @@ export interface StartSaltOptions {
   readonly slots?: number;
   /** More flags of the coordinator. */
   readonly coordinator?: readonly string[];
+  /** Of coordinator and agents. Default `warn` and `info`. */
+  readonly logLevel?: string;
+  /** Looks at what all processes have left, before it is removed by `close`. */
+  readonly inspect?: (salt: Salt) => void;
 }
 
 export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
-  const { agents = 1, slots = 2, coordinator: flags = [] } = options;
+  const { agents = 1, slots = 2, coordinator: flags = [], logLevel } = options;
   const folder = await mkdtemp(path.join(tmpdir(), "salt-test-"));
   const bare = privateEnv(folder);
   const data = path.join(folder, "coordinator");
   let port = "0";
   let coordinator: SaltProcess;
+  const coordinators: SaltProcess[] = [];
   const startCoordinator = async (): Promise<SaltProcess> => {
-    const args = ["coordinator", "--data", data, "--port", port, "--log-level", "warn", ...flags];
+    const args = ["coordinator", "--data", data, "--port", port, "--log-level", logLevel ?? "warn", ...flags];
     coordinator = startProcess(args, { cwd: folder, env: bare });
+    coordinators.push(coordinator);
     const [, found = ""] = await coordinator.said(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
     port = found;
     return coordinator;
@@ -70,10 +80,12 @@ export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
   const salt: Salt = {
     url,
     token,
+    agentToken,
     folder,
     env,
     client,
     coordinator: () => coordinator,
+    coordinators,
     agents: [],
     salt: (args, options = {}) => runSalt(args, { cwd: folder, env, ...options }),
     async saltOk(args, options) {
@@ -83,7 +95,7 @@ export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
     },
     async startAgent(name = `agent-${salt.agents.length + 1}`, args = []) {
       const place = ["--name", name, "--data", path.join(folder, name), "--slots", String(slots), "--drain", "2s"];
-      const agent = startProcess(["agent", ...place, "--log-level", "info", ...args], {
+      const agent = startProcess(["agent", ...place, "--log-level", logLevel ?? "info", ...args], {
         cwd: folder,
         env: { ...bare, SALT_URL: url, SALT_TOKEN: agentToken },
       });
@@ -104,7 +116,11 @@ export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
       await Promise.all(salt.agents.map((agent) => agent.stop()));
       await coordinator.stop();
       killPrograms(folder);
-      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      try {
+        options.inspect?.(salt);
+      } finally {
+        await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      }
     },
   };
   for (let count = 0; count < agents; count++) await salt.startAgent();

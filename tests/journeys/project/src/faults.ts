@@ -68,7 +68,7 @@ export const twice = task({ name: "twice" }, async () => {
 
 /** Prints and returns everything that it was started with. */
 export const reveals = task({ name: "reveals" }, async (_, { log }) => {
-  const seen = { env: process.env, argv: process.argv, given: readFileSync("/proc/self/environ", "utf8") };
+  const seen = { env: { ...process.env }, argv: process.argv, given: readFileSync("/proc/self/environ", "utf8") };
   log(JSON.stringify(seen));
   return seen;
 });
@@ -80,6 +80,7 @@ export const prints = task(
       log(`line ${line}`);
       if (everyMs > 0) await pause(everyMs);
     }
+    process.stdout.write("the end");
     return lines;
   },
 );
