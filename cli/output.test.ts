@@ -29,6 +29,12 @@ describe("tables", () => {
     expect(lines[1]).toContain("…");
   });
 
+  it("shortens what has a way of its own to be shorter by that", () => {
+    const id = { title: "ID", text: (row: { id: string }) => row.id, shorten: (text: string) => text.slice(0, 4) };
+    const lines = tableLines([{ id: "x".repeat(50) }], [id], { width: 10, colours: plain });
+    expect(lines[1]).toBe("xxxx");
+  });
+
   it("cuts nothing off in a pipe", () => {
     const cli = fakeCli();
     printList(cli, [{ name: "x".repeat(200), n: 1 }], columns, { empty: "" });

@@ -16,6 +16,8 @@ export interface Column<Row> {
   readonly title: string;
   readonly text: (row: Row) => string;
   readonly align?: "right";
+  /** What is shown of a text that is wider than the terminal has room for; default: its beginning, and `…`. */
+  readonly shorten?: (text: string, width: number) => string;
   readonly paint?: (colours: Ansis, text: string, row: Row) => string;
 }
 
@@ -62,8 +64,8 @@ export function tableLines<Row>(
     texts
       .map((text, index) => {
         const width = widths[index] ?? 0;
-        const cut = cutText(text, width);
-        const gap = " ".repeat(width - stringWidth(cut));
+        const cut = (columns[index]?.shorten ?? cutText)(text, width);
+        const gap = " ".repeat(Math.max(0, width - stringWidth(cut)));
         const painted = paint(cut, index);
         if (columns[index]?.align === "right") return gap + painted;
         return index === columns.length - 1 ? painted : painted + gap;

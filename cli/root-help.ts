@@ -23,7 +23,7 @@ Examples:
   # what ran lately
   $ salt runs list
   # follow what a run's tasks write
-  $ salt logs run_01 -f
+  $ salt logs run_00w8g1 -f
 
 ${listed.join("\n\n")}
 

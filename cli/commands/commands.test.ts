@@ -11,7 +11,7 @@ import {
   sendProblem,
   startFakeApi,
 } from "../testing/fake-api.ts";
-import { fakeCli, salt } from "../testing/fake-cli.ts";
+import { fakeCli, salt, temporaryFolder } from "../testing/fake-cli.ts";
 
 let api: FakeApi | null = null;
 afterEach(async () => {
@@ -93,11 +93,18 @@ describe("salt run", () => {
       type: "CardDeclined",
       message: "no funds",
       retryable: false,
-      cause: { type: "E", message: "deep", retryable: false },
+      cause: {
+        type: "E",
+        message: "deep\nof it",
+        retryable: false,
+        stack: "E: deep\nof it\n    at f (src/main.ts:7:9)",
+      },
     };
     const failed = await call(["run", "invoice"], shop({ status: "failed", output: null, failure }));
     expect(failed).toMatchObject({ code: 6, out: "" });
-    expect(failed.err).toContain("CardDeclined: no funds\n  caused by E: deep");
+    expect(failed.err).toContain(
+      "CardDeclined: no funds\n  caused by E: deep\n    of it\n      at f (src/main.ts:7:9)\n→",
+    );
     expect(failed.err).toContain(`→ salt runs retry ${runId}`);
     await api?.close();
     expect((await call(["run", "invoice"], shop({ status: "cancelled", output: null }))).code).toBe(6);
@@ -277,6 +284,19 @@ describe("lists", () => {
     expect(api?.requests).toHaveLength(3);
   });
 
+  it("of runs show ids that can be given back, on a narrow terminal too", async () => {
+    const handlers: Record<string, Handler> = { "GET /v1/runs": () => ({ rows: [runView()], cursor: null }) };
+    const ran = await call(["runs", "list"], handlers, { tty: true });
+    expect(runId.startsWith(ran.out.split("\n")[1]?.split(" ")[0] ?? "none")).toBe(true);
+  });
+
+  it("that are empty because they were narrowed do not say that there is nothing", async () => {
+    const handlers: Record<string, Handler> = { "GET /v1/runs": () => ({ rows: [], cursor: null }) };
+    expect((await call(["runs", "list", "--status", "failed"], handlers)).err).toBe("No such runs.\n");
+    await api?.close();
+    expect((await call(["runs", "list"], handlers)).err).toContain("salt run <workflow> starts one");
+  });
+
   it("A44 show names of others without what would steer the terminal", async () => {
     const agent = {
       id: "agt_1",
@@ -292,13 +312,23 @@ describe("lists", () => {
     const ran = await call(["agents", "ls", "--label", "zone=eu"], {
       "GET /v1/agents": () => ({ rows: [agent], cursor: null }),
     });
-    expect(ran.out).toContain("ab");
+    expect(ran.out).toMatch(/ ab +connected +now /);
     expect(ran.out).not.toContain("\u001b");
     await api?.close();
     const none = await call(["agents", "ls", "--label", "zone=us"], {
       "GET /v1/agents": () => ({ rows: [agent], cursor: null }),
     });
     expect(none.err).toContain("→ salt agent starts one");
+  });
+});
+
+describe("salt triggers fire", () => {
+  it("takes a trigger of the folder's project by its name alone", async () => {
+    const { folder, remove } = await temporaryFolder();
+    await salt(["init", ".", "--name", "shop"], { cwd: folder });
+    await call(["triggers", "fire", "nightly"], { "POST /v1/triggers/*/*/fire": () => runView() }, { cwd: folder });
+    expect(api?.requests).toEqual(["POST /v1/triggers/shop/nightly/fire"]);
+    await remove();
   });
 });
 
@@ -338,6 +368,17 @@ describe("salt logs", () => {
     const some = { ...handlers, "GET /v1/runs/*/logs": page };
     expect((await call(["logs", runId], some)).out).toBe("score#1 │ line 1\nscore#1 │ no end\n");
     expect((await call(["logs", runId, "--tail", "1"], some)).out).toBe("score#1 │ no end\n");
+  });
+
+  it("say when nothing was written, and when there is no such task", async () => {
+    const empty: Record<string, Handler> = {
+      ...handlers,
+      "GET /v1/runs/*/logs": () => ({ rows: [], cursor: null }),
+      "GET /v1/runs/*/tasks/score#1": () => ({}),
+    };
+    expect(await call(["logs", runId], empty)).toMatchObject({ code: 0, out: "", err: "Nothing was written.\n" });
+    await api?.close();
+    expect((await call(["logs", runId, "--task", "nope#1"], empty)).code).toBe(3);
   });
 
   it("with --tail print the last lines", async () => {

@@ -12,6 +12,28 @@ async function call(argv: readonly string[], handlers: Record<string, Handler>) 
   return salt(argv, { env: { SALT_URL: api.url, SALT_TOKEN: "token" } });
 }
 
+const task: TaskView = {
+  key: "score#1" as CallKey,
+  kind: "task",
+  name: "score",
+  project: "shop",
+  release: "rel_1",
+  status: "running",
+  attempt: 1,
+  agent: "agt",
+  createdAtMs: 0,
+  readyAtMs: 0,
+  startedAtMs: null,
+  endedAtMs: null,
+  refs: [],
+  checks: [],
+  failure: null,
+  attempts: [],
+  output: null,
+  child: null,
+  progress: { fraction: 0.4, message: "half of it", atMs: 1 },
+};
+
 describe("a task's progress", () => {
   const said = (fraction: number | null, message: string | null, atMs: number, key = "score#1") => ({
     id: 2,
@@ -57,32 +79,28 @@ describe("a task's progress", () => {
   });
 
   it("stands with the running tasks of a run", async () => {
-    const task: TaskView = {
-      key: "score#1" as CallKey,
-      kind: "task",
-      name: "score",
-      project: "shop",
-      release: "rel_1",
-      status: "running",
-      attempt: 1,
-      agent: "agt",
-      createdAtMs: 0,
-      readyAtMs: 0,
-      startedAtMs: null,
-      endedAtMs: null,
-      refs: [],
-      checks: [],
-      failure: null,
-      attempts: [],
-      output: null,
-      child: null,
-      progress: { fraction: 0.4, message: "half of it", atMs: 1 },
-    };
     const rows = [task, { ...task, key: "score#2", progress: null }];
     const handlers = { "GET /v1/runs/*": () => runView(), "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }) };
     const ran = await call(["runs", "get", runId], handlers);
     expect(ran.out).toMatch(/TASK .* AGENT +PROGRESS +FAILURE\n/);
     expect(ran.out).toMatch(/score#1 +running .* agt +40 % {2}half of it\n/);
     expect(ran.out).toMatch(/score#2 +running .* agt\n/);
+  });
+});
+
+describe("warnings", () => {
+  it("are told with a run, each with the task and the check that it is of", async () => {
+    const checks: TaskView["checks"] = [
+      { name: "fresh", result: "warn", message: "two days old" },
+      { name: "whole", result: "pass" },
+    ];
+    const rows = [{ ...task, checks }];
+    const handlers = {
+      "GET /v1/runs/*": () => runView({ warnings: 1 }),
+      "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }),
+    };
+    const ran = await call(["runs", "get", runId], handlers);
+    expect(ran.out).toMatch(/^warnings +1\n +score#1: fresh: two days old\n/m);
+    expect(ran.out).not.toContain("whole");
   });
 });

@@ -19,10 +19,10 @@ export function addRuns(root: SaltCommand, cli: Cli): void {
     .description("Runs: executions of workflows. A run is named by its id, or by enough of its beginning.")
     .examples(
       ["salt runs list --status failed", "what failed lately"],
-      ["salt runs get run_01k", "one run with its tasks"],
-      ["salt runs watch run_01k", "as it goes, to its end"],
-      ["salt runs cancel run_01k --reason 'wrong input'", "end it"],
-      ["salt runs retry run_01k", "go on from its failed call"],
+      ["salt runs get run_00w8g1", "one run with its tasks"],
+      ["salt runs watch run_00w8g1", "as it goes, to its end"],
+      ["salt runs cancel run_00w8g1 --reason 'wrong input'", "end it"],
+      ["salt runs retry run_00w8g1", "go on from its failed call"],
     ) as SaltCommand;
   addList(runs, cli);
   addGet(runs, cli);
@@ -54,13 +54,20 @@ function addList(runs: SaltCommand, cli: Cli): void {
       const client = await clientOf(cli, options);
       const query = { status, project, workflow };
       const rows = await listRows(client, "listRuns", { query, limit: parseLimit(options.limit) });
-      printList(cli, rows, runColumns(cli), { json: options.json, empty: "No runs. → salt run <workflow> starts one" });
+      const narrowed = Object.values(query).some((value) => value !== undefined);
+      const empty = narrowed ? "No such runs." : "No runs. → salt run <workflow> starts one";
+      printList(cli, rows, runColumns(cli), { json: options.json, empty });
       return 0;
     });
 }
 
+const idCharsMin = 16;
+
+/** A run's id on a narrow terminal: its beginning, which stands for it as the whole does. */
+const shortId = (id: string, width: number): string => id.slice(0, Math.max(width, idCharsMin));
+
 const runColumns = (cli: Cli): Column<RunView>[] => [
-  { title: "RUN", text: (run) => run.id },
+  { title: "RUN", text: (run) => run.id, shorten: shortId },
   { title: "WORKFLOW", text: (run) => `${run.project}/${run.workflow}` },
   { title: "STATUS", text: (run) => run.status, paint: paintStatus },
   { title: "STARTED", text: (run) => agoText(run.createdAtMs, cli.nowMs()) },
@@ -74,7 +81,7 @@ function addGet(runs: SaltCommand, cli: Cli): void {
     .argument("<run>", "its id, or enough of its beginning")
     .withJson()
     .withCoordinator()
-    .examples(["salt runs get run_01k", "for people"], ["salt runs get run_01k --json status", "for a script"])
+    .examples(["salt runs get run_00w8g1", "for people"], ["salt runs get run_00w8g1 --json status", "for a script"])
     .run(cli, async ([id = ""], options) => {
       const client = await clientOf(cli, options);
       const run = await client.call("getRun", { params: { run: id } });
@@ -102,7 +109,7 @@ function tellRun(cli: Cli, run: RunView, tasks: readonly TaskView[]): void {
     ["input", valueText(run.input)],
     ["output", run.output && valueText(run.output)],
     ["failure", run.failure && failureText(run.failure).trim()],
-    ["warnings", run.warnings === 0 ? null : String(run.warnings)],
+    ["warnings", run.warnings === 0 ? null : warningsText(run, tasks)],
     ["cancel", run.cancel && `${run.cancel.reason} (by ${run.cancel.by})`],
     ["child of", run.parent && `${run.parent.run} ${run.parent.key}`],
     ["goes on as", run.next],
@@ -111,6 +118,18 @@ function tellRun(cli: Cli, run: RunView, tasks: readonly TaskView[]): void {
   if (tasks.length === 0) return;
   cli.stdout.write("\n");
   printList(cli, tasks, taskColumns(cli, tasks), { empty: "" });
+}
+
+const warningsShownMax = 10;
+
+/** How many, and what those said that the tasks have. */
+function warningsText(run: RunView, tasks: readonly TaskView[]): string {
+  const said = tasks.flatMap((task) =>
+    task.checks
+      .filter((check) => check.result === "warn")
+      .map((check) => `${task.key}: ${check.name}${check.message === undefined ? "" : `: ${check.message}`}`),
+  );
+  return [String(run.warnings), ...said.slice(0, warningsShownMax)].join("\n");
 }
 
 const valueCharsMax = 2_000;
@@ -145,8 +164,8 @@ function addWatch(runs: SaltCommand, cli: Cli): void {
     .withJson()
     .withCoordinator()
     .examples(
-      ["salt runs watch run_01k", "a live table of its tasks"],
-      ["salt runs watch run_01k --output ndjson", "its journal, for a program"],
+      ["salt runs watch run_00w8g1", "a live table of its tasks"],
+      ["salt runs watch run_00w8g1 --output ndjson", "its journal, for a program"],
     )
     .run(cli, async ([id = ""], options) => {
       const client = await clientOf(cli, options);
@@ -180,7 +199,7 @@ function addCancel(runs: SaltCommand, cli: Cli): void {
     .option("--reason <text>", "why; it is kept with the run")
     .withJson()
     .withCoordinator()
-    .examples(["salt runs cancel run_01k --reason 'wrong input'", "end it"])
+    .examples(["salt runs cancel run_00w8g1 --reason 'wrong input'", "end it"])
     .run(cli, async ([id = ""], options) => {
       const client = await clientOf(cli, options);
       const body = options.reason === undefined ? {} : { reason: String(options.reason) };
@@ -199,7 +218,7 @@ function addRetry(runs: SaltCommand, cli: Cli): void {
     .argument("<run>", "its id, or enough of its beginning")
     .withJson()
     .withCoordinator()
-    .examples(["salt runs retry run_01k", "prints the new run's id"])
+    .examples(["salt runs retry run_00w8g1", "prints the new run's id"])
     .run(cli, async ([id = ""], options) => {
       const client = await clientOf(cli, options);
       const run = await client.call("retryRun", { params: { run: id } });

@@ -15,8 +15,8 @@ export function addSignal(root: SaltCommand, cli: Cli): void {
     .withJson()
     .withCoordinator()
     .examples(
-      ["salt signal run_01k decision --value '{\"approved\":true}'", "with a value"],
-      ["salt signal run_01k decision --id order-17", "safe to send twice"],
+      ["salt signal run_00w8g1 decision --value '{\"approved\":true}'", "with a value"],
+      ["salt signal run_00w8g1 decision --id order-17", "safe to send twice"],
     )
     .run(cli, async ([run = "", name = ""], options) => {
       const client = await clientOf(cli, options);

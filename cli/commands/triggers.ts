@@ -1,5 +1,5 @@
-import { SaltError } from "#shared/domain/errors.ts";
 import type { TriggerView } from "#shared/protocol/api.ts";
+import { readProject } from "../build/read-project.ts";
 import { type Cli, note } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText, durationText } from "../duration.ts";
@@ -31,18 +31,15 @@ export function addTriggers(root: SaltCommand, cli: Cli): void {
     });
   (triggers.command("fire") as SaltCommand)
     .description("Fires a trigger now and prints the run's id.")
-    .argument("<trigger>", "project/name")
+    .argument("<trigger>", "its name, or project/name; the project is by default this folder's")
     .option("-i, --input <json>", "in place of the trigger's own: JSON, @file, or - for stdin")
     .option("--idempotency-key <key>", "the same key with the same request is the same run")
     .withJson()
     .withCoordinator()
     .run(cli, async ([full = ""], options) => {
-      const [project, trigger] = full.split("/");
-      if (!project || !trigger) {
-        throw new SaltError("BadRequest", `'${full}' names no trigger.`, {
-          next: "write project/name; salt triggers list",
-        });
-      }
+      const [first = "", second] = full.split("/");
+      const project = second === undefined ? (await readProject(cli.cwd)).name : first;
+      const trigger = second ?? first;
       const client = await clientOf(cli, options);
       const input =
         options.input === undefined ? {} : { input: await readValue(cli, "--input", String(options.input)) };

@@ -17,18 +17,22 @@ export interface TableView {
 export function taskTable(title: string, progress: RunProgress, view: TableView): string[] {
   const { calls } = progress;
   const room = Math.max(3, view.height - 3);
-  const rows = calls.length <= room ? callLines(calls, view) : nameLines(calls, view, room);
+  const rows = calls.length <= room ? callLines(progress, view) : nameLines(calls, view, room);
   return [...rows, summaryLine(title, progress, calls, view)];
 }
 
-function callLines(calls: readonly CallProgress[], view: TableView): string[] {
+function callLines({ calls, ended }: RunProgress, view: TableView): string[] {
   if (calls.length === 0) return [];
   const columns: Column<CallProgress>[] = [
     { title: "CALL", text: (call) => call.key },
-    { title: "STATE", text: stateText, paint: (colours, text) => paintStatus(colours, text) },
+    {
+      title: "STATE",
+      text: (call) => stateText(call, ended?.state ?? null),
+      paint: (colours, text) => paintStatus(colours, text),
+    },
     { title: "TIME", text: (call) => durationText((call.endedAtMs ?? view.nowMs) - call.openedAtMs), align: "right" },
     { title: "", text: (call) => (call.failed === 0 ? "" : `failed ${call.failed}×`) },
-    { title: "", text: saidText },
+    { title: "", text: (call) => (ended === null ? saidText(call) : "") },
   ];
   return tableLines(calls, columns, view);
 }
@@ -38,7 +42,9 @@ function saidText({ said }: CallProgress): string {
   return said.fraction === null ? progressText(said) : `${bar(said.fraction, 8)} ${progressText(said)}`;
 }
 
-function stateText(call: CallProgress): string {
+/** Calls that the run's end left open are not settled by it: they are cancelled, or go on where they are detached. */
+function stateText(call: CallProgress, runEnded: string | null): string {
+  if (runEnded !== null && call.endedAtMs === null) return runEnded === "cancelled" ? "cancelled" : "left open";
   if (call.state !== "open") return call.state;
   return call.kind === "task" || call.kind === "workflow" ? "running" : "waiting";
 }

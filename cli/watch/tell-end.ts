@@ -47,17 +47,26 @@ export async function printOutput(cli: Cli, client: Client, run: RunView): Promi
 function tellResult(cli: Cli, run: RunView): void {
   const colours = coloursFor(cli, cli.stderr);
   const took = durationText((run.endedAtMs ?? cli.nowMs()) - run.createdAtMs);
-  const warnings = run.warnings === 0 ? "" : `, ${run.warnings} warnings`;
+  const warnings = run.warnings === 0 ? "" : `, ${run.warnings} ${run.warnings === 1 ? "warning" : "warnings"}`;
   note(cli, `${run.id} ${paintStatus(colours, run.status)} in ${took}${warnings}`);
   if (run.failure !== null) note(cli, failureText(run.failure as Failure));
   if (run.status === "failed") note(cli, `→ salt logs ${run.id}\n→ salt runs retry ${run.id}`);
 }
 
-/** A failure with its causes, one a line; at most ten. */
+const framesShownMax = 3;
+
+/** A failure with its causes, at most ten: each with its message and where in the project it was thrown. */
 export function failureText(failure: Failure): string {
-  const lines: string[] = [];
-  for (let at: Failure | undefined = failure; at !== undefined && lines.length < 10; at = at.cause) {
-    lines.push(`${lines.length === 0 ? "" : "caused by "}${cleanText(at.type)}: ${cleanText(at.message)}`);
+  const texts: string[] = [];
+  for (let at: Failure | undefined = failure; at !== undefined && texts.length < 10; at = at.cause) {
+    const frames = (at.stack ?? "").split("\n").filter((line) => /^\s+at /.test(line));
+    const said = cleanText(`${at.type}: ${at.message}`).split("\n");
+    texts.push(
+      [
+        `${texts.length === 0 ? "" : "caused by "}${said.join("\n    ")}`,
+        ...frames.slice(0, framesShownMax).map((line) => `    ${cleanText(line.trim())}`),
+      ].join("\n  "),
+    );
   }
-  return lines.map((line) => `  ${line}`).join("\n");
+  return texts.map((text) => `  ${text}`).join("\n");
 }

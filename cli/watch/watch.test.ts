@@ -86,6 +86,14 @@ describe("the live table", () => {
     expect(progress.calls[0]).toMatchObject({ state: "succeeded", said: null });
   });
 
+  it("shows no call as running once the run has ended", () => {
+    const cancelled = progressOf([{ e: "opened" }, called("score", 1), { e: "ended", state: "cancelled" }]);
+    cancelled.say(said("score#1", 0.5, null));
+    expect(taskTable("x", cancelled, view)[1]).toBe("score#1  cancelled  98 ms");
+    const failed = progressOf([{ e: "opened" }, called("score", 1), { e: "ended", state: "failed" }]);
+    expect(taskTable("x", failed, view)[1]).toBe("score#1  left open  98 ms");
+  });
+
   it("has a line for each name when there are many calls, and never more lines than there is room for", () => {
     const many = Array.from({ length: 1_000 }, (_, n) => called("score", n + 1));
     const settled = Array.from({ length: 250 }, (_, n) => ({
