@@ -45,7 +45,27 @@ function usageError(error: CommanderError): SaltError {
   return new SaltError("BadRequest", text + meant, { next: "see the command's --help" });
 }
 
+const notAllowed = new Set(["EACCES", "EPERM", "EROFS"]);
+const noSpace = new Set(["ENOSPC", "EDQUOT"]);
+const notFit = new Set(["ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP"]);
+
+/** What the operating system refused: no fault of Salt, and the path says where. */
+function refusedBySystem(error: unknown): SaltError | null {
+  const { code = "", path, message } = error as NodeJS.ErrnoException;
+  const options = { cause: error };
+  if (path === undefined) return null;
+  if (notAllowed.has(code)) {
+    const next = "name another folder, or let this user read and write there";
+    return new SaltError("NotAllowed", `Cannot use '${path}': ${message}.`, { ...options, next });
+  }
+  if (notFit.has(code)) return new SaltError("BadRequest", `Cannot use '${path}': ${message}.`, options);
+  if (!noSpace.has(code)) return null;
+  return new SaltError("NoSpace", `Cannot write '${path}': the disk is full.`, { ...options, next: "free some space" });
+}
+
 function unexpected(error: unknown): SaltError {
+  const refused = error instanceof Error ? refusedBySystem(error) : null;
+  if (refused !== null) return refused;
   const message = error instanceof Error ? error.message : String(error);
   const text = error instanceof BrokenInvariant ? message : `Something unexpected went wrong: ${message}`;
   return new SaltError("Internal", text, { next: "set SALT_DEBUG=1 and try again to see where", cause: error });

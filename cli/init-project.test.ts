@@ -38,6 +38,13 @@ describe("salt init", () => {
     expect(await readFile(path.join(own, "README.md"), "utf8")).toBe("mine");
   });
 
+  it("names the next folder as a shell reads it, and says when it may not look there", async () => {
+    expect((await salt(["init", "my flow"], { cwd: folder })).err).toContain("→ cd 'my flow'\n");
+    await writeFile(path.join(folder, "a-file"), "");
+    const ran = await salt(["init", "a-file"], { cwd: folder });
+    expect(ran.err).not.toContain("there already");
+  });
+
   it("makes a name of the folder's that fits, and refuses one that cannot", async () => {
     const made = await salt(["init", "My Flow 2!", "--json", "name"], { cwd: folder });
     expect(made.out).toBe('{"name":"My-Flow-2-"}\n');

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { nameSchema } from "#shared/protocol/common.ts";
@@ -85,8 +85,11 @@ async function readTemplate(template: string): Promise<Record<string, string>> {
 async function existing(folder: string, files: readonly string[]): Promise<string[]> {
   const present = new Set<string>();
   for (const file of files) {
-    const text = await readFile(path.join(folder, file)).catch((error: NodeJS.ErrnoException) => error.code);
-    if (text !== "ENOENT") present.add(file);
+    const found = await lstat(path.join(folder, file)).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return null;
+      throw error;
+    });
+    if (found !== null) present.add(file);
   }
   return [...present];
 }

@@ -30,12 +30,16 @@ export function addInit(root: SaltCommand, cli: Cli): void {
       if (options.json) printJson(cli, made, options.json);
       note(cli, `Made the project '${made.name}' in ${made.folder}: ${made.files.join(", ")}`);
       const relative = path.relative(cli.cwd, made.folder);
-      if (relative !== "") note(cli, `→ cd ${relative}`);
+      if (relative !== "") note(cli, `→ cd ${shellWord(relative)}`);
       note(cli, "→ salt dev");
       note(cli, `→ ${made.tryIt}   (in another terminal)`);
       return 0;
     });
 }
+
+/** As a shell reads it as one word. */
+const shellWord = (text: string): string =>
+  /^[\p{L}\p{N}_./+@%:,=-]+$/u.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
 
 /** With a terminal a choice, without one the default. */
 async function askTemplate(cli: Cli): Promise<string | null> {

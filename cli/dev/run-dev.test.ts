@@ -45,6 +45,10 @@ it("salt dev runs a project end to end, takes up each save, and stops without a 
   const doctor = await saltIn(project, "doctor", "--json", "name,state");
   expect(JSON.parse(doctor.out)).toContainEqual({ name: "token", state: "fine" });
 
+  const second = await saltIn(project, "dev", "--port", "0");
+  expect(second.code).toBe(1);
+  expect(second.err).toMatch(/^salt dev runs in this folder already, on http:\/\/127\.0\.0\.1:\d+\.\n/);
+
   const main = path.join(project, "src", "main.ts");
   const source = await readFile(main, "utf8");
   await writeFile(main, source.replace("Hello,", "Good day,").replace("text.toUpperCase()", "text.toUpercase()"));

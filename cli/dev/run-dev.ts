@@ -6,7 +6,7 @@
  * D2  Saves while a build is under way lead to one more build after it. What fails to build leaves the last release.
  * D3  It ends in reverse: watching, agent, coordinator, the file of D1.
  */
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Agent } from "#agent/options.ts";
 import { SaltError } from "#shared/domain/errors.ts";
@@ -71,9 +71,21 @@ async function startCoordinatorForDev(options: DevOptions, state: string, logger
   try {
     return await start(options.port ?? 7420);
   } catch (error) {
+    await refuseSecond(options.folder, error);
     if (options.port !== null || !isPortTaken(error)) throw error;
     return await start(0);
   }
+}
+
+/** Throws when the database is in use because another `salt dev` has this folder. */
+async function refuseSecond(folder: string, error: unknown): Promise<void> {
+  if (!(error instanceof SaltError && error.message.includes("another process has it open"))) return;
+  const text = await readFile(path.join(folder, devFileName), "utf8").catch(() => "{}");
+  const { url } = JSON.parse(text) as { url?: string };
+  throw new SaltError("Unavailable", `salt dev runs in this folder already${url ? `, on ${url}` : ""}.`, {
+    next: "use that one, or stop it first",
+    cause: error,
+  });
 }
 
 const isPortTaken = (error: unknown): boolean => {
