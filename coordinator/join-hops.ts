@@ -8,6 +8,7 @@ import {
   type TaskId,
   taskId,
 } from "#shared/domain/ids.ts";
+import { isTerminalTask } from "#shared/domain/states.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { AttemptName, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
@@ -25,11 +26,12 @@ import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
 import { type Successor, settleReport } from "./settle/settle-report.ts";
 import type { Runs } from "./stages.ts";
+import { isEverything, isSettled } from "./state/final-records.ts";
 import { InlineBudget } from "./state/inline-budget.ts";
 import { allPartitions } from "./state/projects.ts";
 import { readJournal } from "./state/read-journal.ts";
 import { unreadSignals } from "./state/unread-signals.ts";
-import { groupCalls, publishCalls } from "./tasks/publish-calls.ts";
+import { groupCalls, inOrder, publishCalls } from "./tasks/publish-calls.ts";
 import { resolveCalls } from "./tasks/resolve-calls.ts";
 
 export interface HopsDeps {
@@ -82,7 +84,7 @@ export function joinHops(given: HopsDeps): Hops {
 type Deps = HopsDeps & { readonly inline: InlineBudget };
 
 async function readRun({ mover }: Deps, run: RunId): Promise<RunRecord | null> {
-  const [record] = await mover.read<RunRecord>(partitionOf(run), [runKey(run)]);
+  const [record] = await mover.read<RunRecord>(partitionOf(run), [runKey(run)], isEverything);
   return record ?? null;
 }
 
@@ -118,11 +120,12 @@ async function publish(deps: Deps, attempt: Attempt, calls: readonly Call[]): Pr
   if (!record) return "stale";
   const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps.inline, run, calls));
   const { task, fence } = attempt;
-  const moves = groupCalls(resolved).map((some) =>
-    deps.mover.move(partitionOf(run), publishCalls, { task, fence, run, calls: some }),
-  );
-  for (const outcome of await Promise.all(moves)) {
-    if (outcome.kind === "published") continue;
+  const publishSome = (some: typeof resolved) =>
+    deps.mover.move(partitionOf(run), publishCalls, { task, fence, run, calls: some });
+  for (const together of inOrder(groupCalls(resolved))) {
+    const outcomes = await Promise.all(together.map(publishSome));
+    const outcome = outcomes.find(({ kind }) => kind !== "published");
+    if (!outcome) continue;
     if (outcome.kind === "contradiction") {
       await settle(deps, { task, fence, result: { kind: "fail", failure: outcome.failure }, ranMs: 0 }, attempt.agent);
     }
@@ -134,7 +137,7 @@ async function publish(deps: Deps, attempt: Attempt, calls: readonly Call[]): Pr
 async function readOutputs({ mover }: Deps, task: TaskId, keys: readonly CallKey[]): Promise<Record<string, Value>> {
   const run = runOfTask(task);
   const records = keys.map((key) => taskKey(taskId(run, key)));
-  const tasks = await mover.read<TaskRecord>(partitionOf(run), records);
+  const tasks = await mover.read<TaskRecord>(partitionOf(run), records, isSettled);
   const outputs: Record<string, Value> = {};
   for (const [index, key] of keys.entries()) {
     const output = tasks[index]?.output;
@@ -143,12 +146,14 @@ async function readOutputs({ mover }: Deps, task: TaskId, keys: readonly CallKey
   return outputs;
 }
 
-const cancelReasons = async ({ mover }: Deps, leases: readonly AttemptName[]) => {
-  const records = await Promise.all(
-    leases.map(({ task }) => mover.read<TaskRecord>(partitionOf(runOfTask(task)), [taskKey(task)])),
-  );
+const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]) => {
+  if (leases.length === 0) return [];
+  const { found } = await engine.get(leases.map(({ task }) => taskKey(task)));
   return leases.flatMap((lease, index) => {
-    const reason = records[index]?.[0]?.cancelReason;
+    const value = found[index]?.value;
+    if (!value) return [];
+    const { cancelReason, state } = JSON.parse(value) as TaskRecord;
+    const reason = cancelReason ?? (isTerminalTask(state) ? "the run has ended" : null);
     return reason ? [{ ...lease, reason }] : [];
   });
 };

@@ -12,6 +12,7 @@ import { expireLeases } from "./leases/expire-leases.ts";
 import { createLogs, type Logs } from "./logs/logs.ts";
 import { Loops, type LoopsDeps } from "./loops.ts";
 import { ProgressBoard } from "./progress.ts";
+import { type RunRecord, runKey } from "./records.ts";
 import { createRegistry, type Registry } from "./registry/registry.ts";
 import { cancelRun, forceEnd } from "./runs/cancel-run.ts";
 import { type CloseDeps, closeRun } from "./runs/close-run.ts";
@@ -146,7 +147,14 @@ function joinLoops(deps: JoinLoops): Loops {
     await mover.move(partitionOf(run), forceEnd, { run, why });
   };
   const cancelChild: CloseDeps["cancelChild"] = async (run, reason) => {
-    await runs.cancelRun({ run, reason, by: "parent" });
+    // A child that restarted goes on as another run, which answers the parent in its place.
+    for (let next: RunId | null = run; next; ) {
+      const outcome = await runs.cancelRun({ run: next, reason, by: "parent" });
+      if (outcome.kind !== "ended") return;
+      const { found } = await engine.get([runKey(next)]);
+      const ended = JSON.parse(found[0]?.value ?? "null") as RunRecord | null;
+      next = ended?.state === "restarted" ? ended.next : null;
+    }
   };
   const stopLease: CloseDeps["stopLease"] = (lease) => fleet.stopLease(lease);
   return new Loops({

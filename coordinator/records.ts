@@ -72,13 +72,15 @@ export interface TaskRecord {
   readonly failure: Failure | null;
   readonly checks: readonly CheckResult[];
   readonly detached: boolean;
+  /** Made by a workflow that cleans up: the cancel of its run lets it be, the run's end does not. */
+  readonly shielded: boolean;
   /** Set when a leased task is to end: its next settlement is the last. */
   readonly cancelReason: string | null;
   /** The run of a `child`. */
   readonly child: RunId | null;
-  /** Whether it was taken from an agent since it became ready, so that a late report finds it in its queue. */
+  /** Whether it may be in its queue while the newest attempt can still report: an agent lost it, or its workflow parked. */
   readonly returned: boolean;
-  /** Attempts in a row that ended in a crash or a lost agent. */
+  /** Attempts in a row that ended in a crash or a lost agent. A workflow's lost agents do not count. */
   readonly losses: number;
   /** Of a workflow task: the journal position that its program had been given when it last crashed. */
   readonly given: number;

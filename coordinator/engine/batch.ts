@@ -1,15 +1,8 @@
-import type { LRUCache } from "lru-cache";
 import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
-import type { Clock } from "#shared/ports.ts";
 import type { Check, Engine, IndexRow, Key, Transaction, Write } from "./engine.ts";
 import type { Applied, Draft, Move, View } from "./move.ts";
-
-/** A record as it was last read or written; stamp and value are null when there is none. */
-export interface CachedRecord {
-  readonly stamp: string | null;
-  readonly value: object | null;
-}
+import type { CachedRecord, RecordCache } from "./record-cache.ts";
 
 /** A move that waits for its answer. */
 export interface Pending {
@@ -51,8 +44,9 @@ export interface Batch {
 
 interface BatchDeps {
   readonly engine: Engine;
-  readonly clock: Clock;
-  readonly cache: LRUCache<Key, CachedRecord>;
+  /** The engine's time, as far as it is known. */
+  readonly nowMs: number;
+  readonly cache: RecordCache;
   readonly nextStamp: () => string;
   readonly busy: readonly Batch[];
 }
@@ -62,11 +56,11 @@ const roundsMax = 8;
 
 /** Thrown by a view when a decision looks at what has not been read yet; caught by the batch, which reads it. */
 class Unread {
-  readonly key: Key;
-  readonly limit: number | null;
-  constructor(key: Key, limit: number | null) {
-    this.key = key;
-    this.limit = limit;
+  readonly keys: readonly Key[];
+  readonly rows: { readonly index: Key; readonly limit: number } | null;
+  constructor(keys: readonly Key[], rows: { readonly index: Key; readonly limit: number } | null = null) {
+    this.keys = keys;
+    this.rows = rows;
   }
 }
 
@@ -89,7 +83,7 @@ class GroupBatch implements Batch {
 
   constructor(deps: BatchDeps) {
     this.#deps = deps;
-    this.#nowMs = deps.clock.nowMs();
+    this.#nowMs = deps.nowMs;
   }
 
   written(transaction: number): Iterable<[Key, CachedRecord]> {
@@ -101,7 +95,10 @@ class GroupBatch implements Batch {
     let open = pendings;
     let wanted = this.#unread(pendings);
     for (let round = 0; open.length > 0; round += 1) {
-      assert(round < roundsMax, "a move needs few rounds of reads");
+      if (round === roundsMax) {
+        for (const pending of open) pending.reject(new Error(`'${pending.move.name}' needs too many rounds of reads`));
+        break;
+      }
       await this.#load(wanted);
       wanted = { keys: new Set(), ranges: new Map() };
       const again: Pending[] = [];
@@ -124,13 +121,9 @@ class GroupBatch implements Batch {
 
   async #load({ keys, ranges }: Wanted): Promise<void> {
     if (keys.size > 0) {
-      const { nowMs, found } = await this.#deps.engine.get([...keys]);
+      const { nowMs, records } = await this.#deps.cache.fetch([...keys]);
       this.#nowMs = nowMs;
-      for (const { key, stamp, value } of found) {
-        const record = { stamp, value: value === null ? null : (JSON.parse(value) as object) };
-        this.#loaded.set(key, record);
-        if (stamp !== "counter") this.#deps.cache.set(key, record);
-      }
+      for (const [key, record] of records) this.#loaded.set(key, record);
     }
     for (const [key, limit] of ranges) {
       const { rows } = await this.#deps.engine.range(key, { limit });
@@ -147,7 +140,15 @@ class GroupBatch implements Batch {
     try {
       const decision = pending.move.decide(this.#view(pending, looked), pending.input);
       if (decision.transactions.length === 0) {
-        if (this.#readAgain(pending, looked, wanted, again)) return;
+        // What this batch is about to write is not durable yet, and may never be.
+        if ([...looked.keys()].some((key) => this.#overlay.has(key))) {
+          left.push(pending);
+          return;
+        }
+        if (this.#readAgain(looked, wanted)) {
+          again.push(pending);
+          return;
+        }
         this.answered.push(() => pending.resolve(decision.answer({ nowMs: this.#nowMs, positions: [], applied: [] })));
         return;
       }
@@ -161,27 +162,24 @@ class GroupBatch implements Batch {
         pending.reject(unread);
         return;
       }
-      if (unread.limit === null) wanted.keys.add(unread.key);
-      else wanted.ranges.set(unread.key, unread.limit);
+      for (const key of unread.keys) wanted.keys.add(key);
+      if (unread.rows) wanted.ranges.set(unread.rows.index, unread.rows.limit);
       again.push(pending);
     }
   }
 
   /** No check will catch that an answer without a write rests on a stale cache, so it is given on fresh reads only. */
-  #readAgain(pending: Pending, looked: ReadonlyMap<Key, unknown>, wanted: Wanted, again: Pending[]): boolean {
-    if (pending.fresh) return false;
-    pending.fresh = true;
-    const stale = [...looked.keys()].filter((key) => !this.#loaded.has(key) && !this.#overlay.has(key));
-    if (stale.length === 0) return false;
+  #readAgain(looked: ReadonlyMap<Key, unknown>, wanted: Wanted): boolean {
+    const stale = [...looked.keys()].filter((key) => !this.#loaded.has(key));
     for (const key of stale) wanted.keys.add(key);
-    again.push(pending);
-    return true;
+    return stale.length > 0;
   }
 
   #view(pending: Pending, looked: Map<Key, string | null>): View {
+    const find = (key: Key) => this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
     const look = (key: Key): CachedRecord => {
-      const record = this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
-      if (!record) throw new Unread(key, null);
+      const record = find(key);
+      if (!record) throw new Unread([key]);
       looked.set(key, record.stamp);
       return record;
     };
@@ -192,8 +190,12 @@ class GroupBatch implements Batch {
       stamp: (key) => look(key).stamp,
       rows: (index, limit) => {
         const rows = this.#rows.get(index);
-        if (!rows) throw new Unread(index, limit);
+        if (!rows) throw new Unread([], { index, limit });
         return rows;
+      },
+      prepare: (keys) => {
+        const missing = keys.filter((key) => !find(key));
+        if (missing.length > 0) throw new Unread(missing);
       },
     };
   }

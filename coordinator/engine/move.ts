@@ -27,6 +27,8 @@ export interface View {
   stamp(key: Key): string | null;
   /** The first `limit` rows of an index by score, fetched in a further round. No check is added: use `Draft.fewer`. */
   rows(index: Key, limit: number): readonly IndexRow[];
+  /** Fetches records that `get` is going to look at, all in one further round. No check is added. */
+  prepare(keys: readonly Key[]): void;
   /** Whether a `fewer` or `end` check of this move's last try did not hold. */
   readonly unmet: boolean;
 }
@@ -44,7 +46,7 @@ export type DraftWrite =
   | { readonly kind: "set"; readonly key: Key; readonly value: object };
 
 export interface Decision<Answer> {
-  /** None: the answer stands without a write (M1 is then not checked). */
+  /** None: the answer stands without a write, on records read past the cache and on nothing that is not yet durable. */
   readonly transactions: readonly Draft[];
   /** Made once the decision is durable; `positions` are those of the first transaction's appends. */
   readonly answer: (applied: Applied) => Answer;

@@ -1,10 +1,9 @@
-import { LRUCache } from "lru-cache";
 import { assert } from "#shared/domain/assert.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Random } from "#shared/ports.ts";
-import { type Batch, type CachedRecord, createBatch, type Pending } from "./batch.ts";
+import { type Batch, createBatch, type Pending } from "./batch.ts";
 import {
   type Claim,
   type ClaimWant,
@@ -14,7 +13,9 @@ import {
   leaseKey,
   type Transaction,
 } from "./engine.ts";
+import { HeardTime } from "./heard-time.ts";
 import type { Applied, Draft, Move, Mover } from "./move.ts";
+import { RecordCache } from "./record-cache.ts";
 
 /**
  * Group commit. Moves that arrive in one turn of the event loop are decided in order, each seeing what those before it
@@ -45,12 +46,15 @@ export interface MoverDeps {
 }
 
 export interface GroupMover extends Mover {
-  /** Records lately read or written, or fetched: possibly stale, so only for what a later check or a repetition mends. */
-  read<T>(partition: Partition, keys: readonly Key[]): Promise<readonly (T | null)[]>;
+  /**
+   * Records out of the cache or fetched. One that is cached may be stale, so it is taken only when `isFinal` says that
+   * what is looked for in it never changes any more; that there is none is never taken from the cache.
+   */
+  read<T>(partition: Partition, keys: readonly Key[], isFinal: (record: T) => boolean): Promise<readonly (T | null)[]>;
   /** Commits a claim, with or without moves: credit was given, or a queue may have filled. */
   poke(partition: Partition): void;
-  /** A record lately read or written, possibly stale; undefined when it would have to be fetched. */
-  peek<T>(partition: Partition, key: Key): T | null | undefined;
+  /** As `read`; undefined when the record would have to be fetched. */
+  peek<T>(partition: Partition, key: Key, isFinal: (record: T) => boolean): T | undefined;
   close(): void;
 }
 
@@ -64,7 +68,6 @@ const pauseBaseMs = 2;
 const retryPauseMs = 50;
 /** How long a move is tried while the engine cannot be reached. */
 const unavailableAfterMs = 10_000;
-const cachedRecordsMax = 30_000;
 
 export function createMover(deps: MoverDeps): GroupMover {
   const lines = new Map<Partition, PartitionLine>();
@@ -77,9 +80,9 @@ export function createMover(deps: MoverDeps): GroupMover {
   };
   return {
     move: (partition, move, input) => lineOf(partition).add(move, input),
-    read: (partition, keys) => lineOf(partition).read(keys),
+    read: (partition, keys, isFinal) => lineOf(partition).read(keys, isFinal),
     poke: (partition) => lineOf(partition).poke(),
-    peek: (partition, key) => lineOf(partition).peek(key),
+    peek: (partition, key, isFinal) => lineOf(partition).peek(key, isFinal),
     close: () => {
       for (const line of lines.values()) line.close();
     },
@@ -90,7 +93,8 @@ class PartitionLine {
   readonly #deps: MoverDeps;
   readonly #partition: Partition;
   readonly #bootId: string;
-  readonly #cache = new LRUCache<Key, CachedRecord>({ max: cachedRecordsMax });
+  readonly #time: HeardTime;
+  readonly #cache: RecordCache;
   readonly #inFlight = new Set<Batch>();
   #waiting: Pending[] = [];
   #scheduled = false;
@@ -105,6 +109,8 @@ class PartitionLine {
     this.#deps = deps;
     this.#partition = partition;
     this.#bootId = Buffer.from(deps.random.bytes(9)).toString("base64url");
+    this.#time = new HeardTime(deps.clock);
+    this.#cache = new RecordCache(deps.engine, this.#time);
   }
 
   add<Input, Answer>(move: Move<Input, Answer>, input: Input): Promise<Answer> {
@@ -123,20 +129,17 @@ class PartitionLine {
     });
   }
 
-  peek<T>(key: Key): T | null | undefined {
-    const record = this.#cache.get(key);
-    return record ? (record.value as T | null) : undefined;
+  peek<T>(key: Key, isFinal: (record: T) => boolean): T | undefined {
+    const value = (this.#cache.get(key)?.value ?? null) as T | null;
+    return value !== null && isFinal(value) ? value : undefined;
   }
 
-  async read<T>(keys: readonly Key[]): Promise<readonly (T | null)[]> {
-    const missing = keys.filter((key) => !this.#cache.has(key));
-    if (missing.length > 0) {
-      const { found } = await this.#deps.engine.get(missing);
-      for (const { key, stamp, value } of found) {
-        this.#cache.set(key, { stamp, value: value === null ? null : JSON.parse(value) });
-      }
-    }
-    return keys.map((key) => (this.#cache.get(key)?.value ?? null) as T | null);
+  async read<T>(keys: readonly Key[], isFinal: (record: T) => boolean): Promise<readonly (T | null)[]> {
+    const known = new Map(keys.map((key) => [key, this.peek(key, isFinal)]));
+    const missing = keys.filter((key) => known.get(key) === undefined);
+    if (missing.length === 0) return keys.map((key) => known.get(key) ?? null);
+    const { records } = await this.#cache.fetch(missing);
+    return keys.map((key) => known.get(key) ?? ((records.get(key)?.value ?? null) as T | null));
   }
 
   poke(): void {
@@ -195,6 +198,8 @@ class PartitionLine {
     this.#deciding = false;
     if (batch.left === 0 && this.#waiting.length > 0) this.#schedule();
     await this.#commit(batch);
+    // What only waits for a batch in flight is looked at again when that has landed, not until then in a loop.
+    if (batch.transactions.length === 0 && batch.left > 0 && this.#inFlight.size > 0) return;
     if (this.#waiting.length > 0 || this.#poked) this.#schedule();
   }
 
@@ -218,7 +223,7 @@ class PartitionLine {
   async #decide(taken: readonly Pending[]): Promise<Batch> {
     const batch = createBatch({
       engine: this.#deps.engine,
-      clock: this.#deps.clock,
+      nowMs: this.#time.nowMs(),
       cache: this.#cache,
       nextStamp: () => this.#nextStamp(),
       busy: [...this.#inFlight],
@@ -250,6 +255,7 @@ class PartitionLine {
       return;
     }
     this.#inFlight.delete(batch);
+    this.#time.hear(committed.nowMs);
     this.#settle(batch, committed, want);
   }
 
@@ -314,11 +320,7 @@ class PartitionLine {
       this.#schedule();
       return;
     }
-    const pauseMs = this.#deps.random.float() * pauseBaseMs * 2 ** pending.losses;
-    this.#deps.clock.after(pauseMs, () => {
-      this.#waiting.push(pending);
-      this.#schedule();
-    });
+    this.#tryLater(this.#deps.random.float() * pauseBaseMs * 2 ** pending.losses, [pending]);
   }
 
   /** The engine did not answer: what the moves came to is unknown. */
@@ -328,9 +330,14 @@ class PartitionLine {
     const left = pendings.filter((pending) => retryable && nowMs - pending.sinceMs < unavailableAfterMs);
     for (const pending of pendings) if (!left.includes(pending)) pending.reject(error);
     if (left.length === 0 && this.#waiting.length === 0) return;
-    this.#deps.clock.after(this.#deps.random.float() * retryPauseMs, () => {
-      this.#waiting.unshift(...left);
-      this.#schedule();
+    this.#tryLater(this.#deps.random.float() * retryPauseMs, left);
+  }
+
+  #tryLater(pauseMs: number, pendings: readonly Pending[]): void {
+    this.#deps.clock.after(pauseMs, () => {
+      this.#waiting.unshift(...pendings);
+      if (this.#closed) this.close();
+      else this.#schedule();
     });
   }
 }

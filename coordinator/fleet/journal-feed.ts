@@ -1,23 +1,30 @@
 import { type CallKey, partitionOf, type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
+import type { Clock } from "#shared/ports.ts";
 import type { Entry, Value } from "#shared/protocol/common.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { type JournalRecord, journalLog, type TaskRecord, taskKey } from "../records.ts";
+import { isSettled } from "../state/final-records.ts";
 
 export interface FeedDeps {
   readonly engine: Engine;
   readonly mover: GroupMover;
+  readonly clock: Clock;
+  readonly logger: { warn(fields: object, message: string): void };
 }
 
 /** Entries of one `settled` frame: with inline values of 16 KiB at the most they stay far below the frame limit. */
 const entriesPerFrame = 200;
 const frameChars = limits.frameBytesMax / 4;
+/** Before it reads again what the engine did not answer. */
+const retryMs = 200;
 
 /**
  * Gives one leased workflow its run's journal: what there is, then what is appended, in order and without gap.
  *
- * F1  `sent` is the position of the last entry handed on; only `sent + 1` follows it.
+ * F1  `sent` is the position of the last entry handed on; only `sent + 1` follows it. Nothing is handed on before the
+ *     lease itself was.
  * F2  What a commit of this coordinator appended is handed on from memory; anything else is read from the log.
  * F3  The output of a settled call rides along up to the lease's `journalEnd`, and later only when it is awaited.
  */
@@ -31,7 +38,11 @@ export class JournalFeed {
   #journalEnd = 0;
   #sent = 0;
   #end = 0;
+  /** The entries that follow `sent`, without a gap. */
   #pending: LogEntry[] = [];
+  #started = false;
+  /** The log may hold more than was heard of. */
+  #unsure = false;
   #pumping = false;
   #closed = false;
 
@@ -61,20 +72,21 @@ export class JournalFeed {
       if (!last) break;
       after = last.position;
     }
-    this.#journalEnd = Math.max(after, 0);
+    this.#journalEnd = after;
     this.#end = Math.max(this.#end, after);
     return this.#journalEnd;
   }
 
   start(): void {
+    this.#started = true;
     void this.#pump();
   }
 
   /** Goes on after entries that the program has (a lease that was kept over a lost connection). */
   startAfter(position: number): void {
     this.#sent = position;
-    this.#end = Number.MAX_SAFE_INTEGER;
-    void this.#pump();
+    this.#started = true;
+    this.look();
   }
 
   await(keys: readonly CallKey[]): void {
@@ -84,14 +96,14 @@ export class JournalFeed {
   /** An entry that a commit of this coordinator appended. */
   append(entry: LogEntry): void {
     this.#end = Math.max(this.#end, entry.position);
-    const last = this.#pending.at(-1)?.position ?? this.#sent;
-    if (entry.position === last + 1) this.#pending.push(entry);
+    if (!this.#started) return;
+    this.#follow([entry]);
     void this.#pump();
   }
 
   /** The journal may have grown by another's commit. */
   look(): void {
-    this.#end = Number.MAX_SAFE_INTEGER;
+    this.#unsure = true;
     void this.#pump();
   }
 
@@ -100,29 +112,56 @@ export class JournalFeed {
     this.#onClose();
   }
 
+  /** Keeps of some entries those that follow the ones at hand. */
+  #follow(entries: readonly LogEntry[]): void {
+    let last = this.#pending.at(-1)?.position ?? this.#sent;
+    for (const entry of entries) {
+      if (entry.position !== last + 1) continue;
+      this.#pending.push(entry);
+      last = entry.position;
+    }
+  }
+
   async #pump(): Promise<void> {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (!this.#closed) {
-        if (this.#pending.length === 0) {
-          if (this.#end <= this.#sent) return;
-          const page = await this.#deps.engine.read(journalLog(this.run), this.#sent, 1_000, limits.journalPageBytes);
-          if (page.length === 0) {
-            this.#end = this.#sent;
-            return;
-          }
-          this.#pending.push(...page);
-        }
-        const some = this.#pending.splice(0, entriesPerFrame);
-        const entries = this.#entriesOf(some) ?? (await this.#readAndMake(some));
-        if (this.#closed) return;
-        this.#sent = some.at(-1)?.position ?? this.#sent;
-        this.#sendInFrames(entries);
-      }
+      while (!this.#closed && (this.#pending.length > 0 || (await this.#readOn()))) await this.#handOn();
+    } catch (error) {
+      if (this.#closed) return;
+      this.#deps.logger.warn({ err: error, run: this.run }, "a journal could not be read and is read again");
+      this.#unsure = true;
+      this.#deps.clock.after(retryMs, () => void this.#pump());
     } finally {
       this.#pumping = false;
     }
+  }
+
+  /** Reads what follows `sent`, and whether there is any. */
+  async #readOn(): Promise<boolean> {
+    while (this.#unsure || this.#end > this.#sent) {
+      const end = this.#end;
+      this.#unsure = false;
+      const page = await this.#deps.engine.read(journalLog(this.run), this.#sent, 1_000, limits.journalPageBytes);
+      // Some of it may have been appended by a commit of this coordinator while it was read.
+      this.#follow(page);
+      if (this.#pending.length > 0) {
+        this.#unsure ||= page.length > 0;
+        return true;
+      }
+      // Unless more was heard of meanwhile, there is none.
+      if (this.#end === end) this.#end = this.#sent;
+    }
+    return false;
+  }
+
+  async #handOn(): Promise<void> {
+    const some = this.#pending.slice(0, entriesPerFrame);
+    const entries = this.#entriesOf(some) ?? (await this.#readAndMake(some));
+    if (this.#closed) return;
+    this.#pending.splice(0, some.length);
+    this.#sent = some.at(-1)?.position ?? this.#sent;
+    this.#sendInFrames(entries);
   }
 
   #sendInFrames(entries: Entry[]): void {
@@ -154,7 +193,7 @@ export class JournalFeed {
         entries.push(entryOf(record, position, atMs, null));
         continue;
       }
-      const task = this.#deps.mover.peek<TaskRecord>(partitionOf(this.run), this.#keyOf(record));
+      const task = this.#deps.mover.peek(partitionOf(this.run), this.#keyOf(record), isSettled);
       if (task === undefined) return null;
       entries.push(entryOf(record, position, atMs, task));
     }
@@ -170,7 +209,7 @@ export class JournalFeed {
     const records = stored.map(({ value }) => JSON.parse(value) as JournalRecord);
     const settled = records.filter((record) => record.e === "settled");
     const keys = settled.map((record) => this.#keyOf(record));
-    const tasks = await this.#deps.mover.read<TaskRecord>(partitionOf(this.run), keys);
+    const tasks = await this.#deps.mover.read(partitionOf(this.run), keys, isSettled);
     const byKey = new Map(settled.map((record, index) => [record.key, tasks[index] ?? null]));
     return stored.map(({ position, atMs }, index) => {
       const record = records[index] as JournalRecord;

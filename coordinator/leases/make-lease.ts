@@ -5,6 +5,7 @@ import type { Lease } from "#shared/protocol/agent.ts";
 import type { Platform, Value } from "#shared/protocol/common.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { type ReleaseRecord, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+import { isEverything, isSettled } from "../state/final-records.ts";
 
 export interface MakeLeaseDeps {
   readonly mover: GroupMover;
@@ -25,8 +26,8 @@ export async function makeLease(
 ): Promise<MadeLease> {
   const run = runOfTask(grant.task);
   const partition = partitionOf(run);
-  const task =
-    deps.mover.peek<TaskRecord>(partition, taskKey(grant.task)) ?? (await readOne<TaskRecord>(deps, grant.task));
+  // What a lease says of its task was fixed when it was called, but for the number of the attempt, which people are shown.
+  const [task] = await deps.mover.read<TaskRecord>(partition, [taskKey(grant.task)], isEverything);
   if (!task || isTerminalTask(task.state)) return { kind: "ended" };
   const release = await deps.readRelease(task.release);
   const binary = release?.manifest.binaries[grant.platform as Platform];
@@ -54,13 +55,8 @@ export async function makeLease(
   };
 }
 
-async function readOne<T>(deps: MakeLeaseDeps, task: TaskId): Promise<T | null> {
-  const [record] = await deps.mover.read<T>(partitionOf(runOfTask(task)), [taskKey(task)]);
-  return record ?? null;
-}
-
 async function readRun(deps: MakeLeaseDeps, run: RunId): Promise<RunRecord | null> {
-  const [record] = await deps.mover.read<RunRecord>(partitionOf(run), [runKey(run)]);
+  const [record] = await deps.mover.read<RunRecord>(partitionOf(run), [runKey(run)], isEverything);
   return record ?? null;
 }
 
@@ -68,6 +64,6 @@ async function readRun(deps: MakeLeaseDeps, run: RunId): Promise<RunRecord | nul
 async function readRefs(deps: MakeLeaseDeps, task: TaskRecord, run: RunId): Promise<Record<string, Value> | null> {
   if (task.refs.length === 0) return null;
   const keys = task.refs.map((ref: CallKey) => taskKey(taskId(run, ref)));
-  const given = await deps.mover.read<TaskRecord>(partitionOf(run), keys);
+  const given = await deps.mover.read<TaskRecord>(partitionOf(run), keys, isSettled);
   return Object.fromEntries(task.refs.map((ref, index) => [ref, given[index]?.output ?? { json: "null" }]));
 }

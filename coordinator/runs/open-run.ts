@@ -14,6 +14,8 @@ export const openRun: Move<NewRun, OpenRunOutcome> = {
   decide(view, input) {
     const known = view.get<RunRecord>(runKey(input.id));
     if (known) {
+      // Under an id that is new it can only be this very request, whose first answer was lost.
+      if (input.identityDigest === null) return { transactions: [], answer: () => ({ kind: "opened", run: input.id }) };
       const kind = known.identityDigest === input.identityDigest ? "repeated" : "reused";
       return { transactions: [], answer: () => ({ kind, run: input.id }) };
     }

@@ -1,8 +1,16 @@
 import { type Partition, partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
-import type { Engine } from "../engine/engine.ts";
+import type { Engine, IndexRow } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
-import { dependentsIndex, type RunRecord, resolvingIndex, runKey, type TaskRecord, taskKey } from "../records.ts";
+import {
+  dependentsIndex,
+  edgesIndex,
+  type RunRecord,
+  resolvingIndex,
+  runKey,
+  type TaskRecord,
+  taskKey,
+} from "../records.ts";
 import { Change } from "../state/change.ts";
 import { endRun } from "../state/new-run.ts";
 import { dependencyFailed, removeEdge, settleCall } from "../state/settle-call.ts";
@@ -26,6 +34,8 @@ const resolveSome: Move<TaskId, "more" | "done"> = {
       change.unrank(resolvingIndex(partitionOf(runOfTask(id))), id);
       return { transactions: change.drafts(), answer: () => "done" };
     }
+    if (given.state === "succeeded") view.prepare(rows.map((row) => taskKey(row.member as TaskId)));
+    else prepareToFail(change, rows);
     for (const row of rows) {
       if (given.state === "succeeded") removeEdge(change, id, row.member as TaskId);
       else failDependent(change, given, id, row.member as TaskId);
@@ -34,8 +44,18 @@ const resolveSome: Move<TaskId, "more" | "done"> = {
   },
 };
 
+/** Tasks, and of child runs what their end touches. */
+function prepareToFail(change: Change, rows: readonly IndexRow[]): void {
+  const { view } = change;
+  const ids = rows.map((row) => row.member as TaskId);
+  view.prepare(ids.flatMap((id) => [taskKey(id), runKey(runOfTask(id))]));
+  const parents = ids.map((id) => view.get<RunRecord>(runKey(runOfTask(id)))?.parent);
+  view.prepare(parents.flatMap((parent) => (parent ? [taskKey(taskId(parent.run, parent.key))] : [])));
+}
+
 function failDependent(change: Change, given: TaskRecord, id: TaskId, dependentId: TaskId): void {
   change.unrank(dependentsIndex(id), dependentId);
+  change.unrank(edgesIndex(dependentId), id);
   const dependent = change.get<TaskRecord>(taskKey(dependentId));
   if (!dependent || isTerminalTask(dependent.state)) return;
   const failure = dependencyFailed(given);

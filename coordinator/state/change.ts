@@ -44,6 +44,11 @@ export class Change {
     this.#writes.push({ kind: "unrank", index, member });
   }
 
+  /** Whether a step before has taken a member out of an index. */
+  isUnranked(index: Key, member: string): boolean {
+    return this.#writes.some((write) => write.kind === "unrank" && write.index === index && write.member === member);
+  }
+
   journal(run: RunId, record: JournalRecord): void {
     this.#writes.push({ kind: "append", log: journalLog(run), value: JSON.stringify(record) });
   }

@@ -16,12 +16,15 @@ const waitingIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), 
 /** Unread signals of all names: the run's bound is on them together. */
 const mailboxIndex = (run: RunId): Key => keyIn(partitionOf(run), `mailbox/${run}`);
 
-const waitsLookedAtMax = 20;
+/** Members of a mailbox that one move looks at: more than it makes calls. */
+const lookedAtMax = 20;
 
 /** Gives an arrived signal to a wait, or keeps it. False when the run already keeps as many as it may. */
 export function takeIn(change: Change, run: RunId, signal: { name: string; id: string }): boolean {
   const { view } = change;
-  for (const { member } of view.rows(waitingIndex(run, signal.name), waitsLookedAtMax)) {
+  const waits = view.rows(waitingIndex(run, signal.name), lookedAtMax);
+  view.prepare(waits.map(({ member }) => taskKey(taskId(run, member as CallKey))));
+  for (const { member } of waits) {
     // Moves of one batch see the same rows: an earlier one may have taken the first.
     if (endWait(change, run, signal.name, member as CallKey)) return true;
   }
@@ -44,12 +47,17 @@ export function keepUnread(change: Change, run: RunId, { name, id }: { name: str
 /** Begins a wait: it takes a signal that is there already, else it is open until one comes. */
 export function beginWait(change: Change, task: TaskRecord): void {
   const unread = unreadIndex(task.run, task.name);
-  const [first] = change.view.rows(unread, 1);
+  const rows = change.view.rows(unread, lookedAtMax);
+  const taken = rows.filter(({ member }) => change.isUnranked(unread, member)).length;
+  const first = rows[taken];
   if (!first) {
-    change.check({ kind: "fewer", index: unread, than: 1 });
+    // What this change has taken is there until it applies.
+    change.check({ kind: "fewer", index: unread, than: taken + 1 });
     change.rank(waitingIndex(task.run, task.name), task.key, at(change.view.nowMs));
     return;
   }
+  // A move of the same batch may have taken it: it has to be there.
+  change.check({ kind: "fewer", index: unread, than: 0, member: first.member });
   change.unrank(unread, first.member);
   change.unrank(mailboxIndex(task.run), first.member);
   endWait(change, task.run, task.name, task.key);

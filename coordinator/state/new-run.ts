@@ -48,6 +48,7 @@ export function newTask(
     failure: null,
     checks: [],
     detached: false,
+    shielded: false,
     cancelReason: null,
     child: null,
     returned: false,

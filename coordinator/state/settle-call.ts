@@ -3,7 +3,7 @@ import type { Failure } from "#shared/domain/errors.ts";
 import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { assertTaskMove, isTerminalRun, isTerminalTask, type TaskState } from "#shared/domain/states.ts";
 import type { CheckResult, Value } from "#shared/protocol/common.ts";
-import { at } from "../engine/move.ts";
+import { at, type DraftWrite, inMs } from "../engine/move.ts";
 import {
   countKey,
   dependentsIndex,
@@ -14,10 +14,12 @@ import {
   runKey,
   type TaskRecord,
   taskKey,
+  timersIndex,
 } from "../records.ts";
 import type { Change } from "./change.ts";
 import { countInline } from "./inline-budget.ts";
 import { queueScore } from "./queues.ts";
+import { timerMember } from "./timers.ts";
 
 export interface Settlement {
   readonly outcome: "succeeded" | "failed" | "cancelled" | "timedOut";
@@ -89,18 +91,35 @@ export function wakeWorkflow(change: Change, run: RunRecord, key: string | null)
   makeReady(change, workflow);
 }
 
-/** Puts a waiting, delayed, parked or lost task into its queue. */
+/** Puts a waiting, delayed or parked task into its queue. */
 export function makeReady(change: Change, task: TaskRecord): void {
-  const id = taskId(task.run, task.key);
-  const readyAtMs = Math.round(change.view.nowMs);
-  change.set(taskKey(id), { ...task, state: "ready", readyAtMs, returned: false });
+  const { record, queueing } = readied(task, change.view.nowMs);
+  change.set(taskKey(taskId(task.run, task.key)), record);
+  change.write(...queueing);
+}
+
+/** A task as it is when it is ready, and what puts it into its queue for as long as it may wait there. */
+function readied(task: TaskRecord, nowMs: number): { record: TaskRecord; queueing: DraftWrite[] } {
+  const readyAtMs = Math.round(nowMs);
+  // The attempt that parked is the newest until the next is granted: it may still report.
+  const record: TaskRecord = { ...task, state: "ready", readyAtMs, returned: task.state === "parked" };
   const score = at(queueScore(readyAtMs, task.options.priority ?? 0));
-  change.write({ kind: "enqueue", queue: task.queue, member: id, score });
+  const member = taskId(task.run, task.key);
+  return { record, queueing: [{ kind: "enqueue", queue: task.queue, member, score }, ...queueTimer(task)] };
+}
+
+/** Begins the time for which a task may wait in its queue. */
+export function queueTimer(task: TaskRecord): DraftWrite[] {
+  if (task.options.queueTimeoutMs === undefined) return [];
+  const member = timerMember({ kind: "queue", task: taskId(task.run, task.key) });
+  const score = inMs(task.options.queueTimeoutMs);
+  return [{ kind: "rank", index: timersIndex(partitionOf(task.run)), member, score }];
 }
 
 /**
  * The dependents index is not read on the usual path: the commit checks that it is empty, and only when that does not
- * hold is the settlement decided again with its rows at hand.
+ * hold is the settlement decided again with its rows at hand. After a failure they are told in steps of their own: each
+ * of them fails, and may have dependents in turn.
  */
 function tellDependents(change: Change, id: TaskId, succeeded: boolean): void {
   const index = dependentsIndex(id);
@@ -108,15 +127,12 @@ function tellDependents(change: Change, id: TaskId, succeeded: boolean): void {
     change.check({ kind: "fewer", index, than: 1 });
     return;
   }
-  const rows = change.view.rows(index, dependentsInlineMax + 1);
-  if (rows.length === 0) {
-    change.check({ kind: "fewer", index, than: 1 });
-    return;
-  }
+  const rows = succeeded ? change.view.rows(index, dependentsInlineMax + 1) : [];
   if (!succeeded || rows.length > dependentsInlineMax) {
     change.rank(resolvingIndex(partitionOf(runOfTask(id))), id, at(change.view.nowMs));
     return;
   }
+  change.view.prepare(rows.map((row) => taskKey(row.member as TaskId)));
   change.check({ kind: "fewer", index, than: rows.length + 1 });
   for (const row of rows) removeEdge(change, id, row.member as TaskId);
 }
@@ -127,14 +143,10 @@ export function removeEdge(change: Change, id: TaskId, dependentId: TaskId): voi
   change.unrank(edgesIndex(dependentId), id);
   const dependent = change.get<TaskRecord>(taskKey(dependentId));
   if (!dependent || isTerminalTask(dependent.state) || dependent.state !== "waiting") return;
-  const readyAtMs = Math.round(change.view.nowMs);
-  const score = at(queueScore(readyAtMs, dependent.options.priority ?? 0));
+  const { record, queueing } = readied(dependent, change.view.nowMs);
   change.follow({
     checks: [{ kind: "fewer", index: edgesIndex(dependentId), than: 1 }],
-    writes: [
-      { kind: "set", key: taskKey(dependentId), value: { ...dependent, state: "ready", readyAtMs } },
-      { kind: "enqueue", queue: dependent.queue, member: dependentId, score },
-    ],
+    writes: [{ kind: "set", key: taskKey(dependentId), value: record }, ...queueing],
   });
 }
 

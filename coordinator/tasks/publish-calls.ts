@@ -76,6 +76,26 @@ export function groupCalls(calls: PublishCalls["calls"]): PublishCalls["calls"][
 }
 
 /**
+ * Groups that can be published at the same time, which may take effect in any order; each such set after the one before
+ * it. A call that refers to others comes after them, and waits for signals come in their order, for each takes the next.
+ */
+export function inOrder(groups: readonly PublishCalls["calls"][]): PublishCalls["calls"][][] {
+  const sets: PublishCalls["calls"][][] = [];
+  const keys = new Set<string>();
+  for (const group of groups) {
+    const refs = group.flatMap(({ call }) => ("refs" in call ? (call.refs ?? []) : []));
+    const waits = group.some(({ call }) => call.kind === "signal");
+    const set = sets.at(-1);
+    if (!set || waits || refs.some((ref) => keys.has(ref))) {
+      sets.push([group]);
+      keys.clear();
+    } else set.push(group);
+    for (const { call } of group) keys.add(call.key);
+  }
+  return sets;
+}
+
+/**
  * Journals calls of a workflow and publishes their tasks. The same call again (run, key, digest) changes nothing.
  */
 export const publishCalls: Move<PublishCalls, PublishOutcome> = {
@@ -177,6 +197,7 @@ function recordOf(view: View, run: RunRecord, call: Call, resolved: Resolved): T
       input: "input" in call ? call.input : { json: "null" },
       refs: "refs" in call ? (call.refs ?? []) : [],
       detached: "detached" in call && call.detached === true,
+      shielded: call.shielded === true,
       child: resolved.kind === "child" ? resolved.run.id : null,
     },
     view.nowMs,
@@ -202,22 +223,13 @@ function begin(change: Change, task: TaskRecord, resolved: Resolved, refs: reado
     change.rank(dependentsIndex(refId), waiting, at(0));
   }
   if (resolved.kind === "child") openChild(change, task, resolved.run, open.length > 0);
-  else if (open.length === 0) enqueue(change, task);
+  else if (open.length === 0) makeReady(change, task);
 }
 
 /** A child's workflow task itself waits for refs within its input: they are calls of the parent. */
 function openChild(change: Change, task: TaskRecord, run: ChildRun, waits: boolean): void {
   const trigger = { kind: "workflow", name: null, by: task.run };
   writeNewRun(change, { ...run, parent: { run: task.run, key: task.key }, trigger, refs: task.refs, waits });
-}
-
-function enqueue(change: Change, task: TaskRecord): void {
-  const id = taskId(task.run, task.key);
-  makeReady(change, task);
-  if (task.options.queueTimeoutMs !== undefined) {
-    const member = timerMember({ kind: "queue", task: id });
-    change.rank(timersIndex(partitionOf(task.run)), member, inMs(task.options.queueTimeoutMs));
-  }
 }
 
 /** A call that no agent executes: its timer, and for an event the subscription. */

@@ -1,0 +1,20 @@
+import type { Clock } from "#shared/ports.ts";
+
+/** C2: the engine's time, as far as this process can know: what an answer last said, and what has passed since. */
+export class HeardTime {
+  readonly #clock: Clock;
+  #heard: { readonly engineMs: number; readonly monotonicMs: number } | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  hear(engineMs: number): void {
+    this.#heard = { engineMs, monotonicMs: this.#clock.monotonicMs() };
+  }
+
+  nowMs(): number {
+    if (!this.#heard) return this.#clock.nowMs();
+    return Math.floor(this.#heard.engineMs + this.#clock.monotonicMs() - this.#heard.monotonicMs);
+  }
+}
