@@ -122,13 +122,26 @@ export class Fleet {
   }
 
   async #greet(socket: WebSocket, hello: Extract<AgentFrame, { t: "hello" }>): Promise<Session> {
-    const { hops, mover, clock } = this.#deps;
+    const { mover, clock } = this.#deps;
     const partition = partitionFor(this.#deps.partitions.length, "agent", hello.agent);
     const number = await mover.move(partition, raiseSession, { partition, hello });
     const older = this.#sessions.get(hello.agent);
     if (older) older.close(4000, "replaced by a later connection");
     const session = new Session(socket, hello, number, clock);
     this.#sessions.set(hello.agent, session);
+    try {
+      await this.#welcome(session, hello);
+    } catch (error) {
+      this.#leave(session);
+      throw error;
+    }
+    this.#deps.logger.info({ agent: hello.agent, name: hello.name, session: number }, "agent connected");
+    return session;
+  }
+
+  async #welcome(session: Session, hello: Extract<AgentFrame, { t: "hello" }>): Promise<void> {
+    const { hops } = this.#deps;
+    const { number } = session;
     const { held, stale } = await hops.holdLeases(hello.leases, { holder: session.holder });
     session.send({
       t: "welcome",
@@ -146,8 +159,6 @@ export class Fleet {
     for (const lease of held) this.#keep(session, lease, given.get(lease.task));
     for (const { reason, ...lease } of await hops.cancelReasons(held)) this.#sendStop(session, lease, reason);
     if (number > 1) await this.#returnOmitted(hello, new Set(held.map(({ task }) => task)));
-    this.#deps.logger.info({ agent: hello.agent, name: hello.name, session: number }, "agent connected");
-    return session;
   }
 
   #keep(session: Session, lease: { task: TaskId; fence: number }, given: number | undefined): void {
@@ -260,7 +271,10 @@ export class Fleet {
   async #sendLease(session: Session, lease: { task: TaskId; fence: number }, feed: JournalFeed | null): Promise<void> {
     const { hops } = this.#deps;
     const made = await hops.makeLease({ ...lease, platform: session.offer.platform });
-    if (made.kind === "ended") return session.drop(lease.task);
+    if (made.kind === "ended") {
+      session.drop(lease.task);
+      return hops.giveBack(lease, "handback");
+    }
     if (made.kind === "unavailable") {
       session.drop(lease.task);
       const failure = { type: "BinaryUnavailable", message: `Cannot execute the task: ${made.why}.`, retryable: false };

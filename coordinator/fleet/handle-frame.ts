@@ -1,4 +1,5 @@
 import type { TaskId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
 import type { AgentFrame, AttemptName } from "#shared/protocol/agent.ts";
 import type { Hops } from "./hops.ts";
 import type { Session } from "./session.ts";
@@ -104,6 +105,10 @@ async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): 
   const { held, stale } = await deps.hops.holdLeases(frame.leases, {});
   if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
   tellStale(deps, session, stale);
+  // Told again: another coordinator may have decided it, and a frame may have been lost with its connection.
+  for (const { task, fence, reason } of await deps.hops.cancelReasons(held)) {
+    session.send({ t: "stop", task, fence, reason, graceMs: limits.killGraceMs });
+  }
 }
 
 async function handBack(deps: FrameDeps, session: Session, frame: Frame<"handback">): Promise<void> {

@@ -1,11 +1,13 @@
+import type { Failure } from "#shared/domain/errors.ts";
 import { partitionOf, runOfTask, type TaskId } from "#shared/domain/ids.ts";
-import { isTerminalTask } from "#shared/domain/states.ts";
+import { limits } from "#shared/domain/limits.ts";
 import { type LeaseRecord, leaseKey } from "../engine/engine.ts";
-import { at, type Move } from "../engine/move.ts";
-import { type TaskRecord, taskKey } from "../records.ts";
+import { at, type Decision, type Move } from "../engine/move.ts";
+import { type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { queueScore } from "../state/queues.ts";
-import { settleCall } from "../state/settle-call.ts";
+import { queueTimer, settleCall } from "../state/settle-call.ts";
+import { timerMember } from "../state/timers.ts";
 
 export interface GiveBack {
   readonly task: TaskId;
@@ -28,40 +30,38 @@ export const giveBack: Move<GiveBack, "given back" | "stale"> = {
     const task = view.get<TaskRecord>(taskKey(id));
     if (!lease || lease.holder === "" || view.stamp(key) !== String(fence))
       return { transactions: [], answer: () => "stale" };
-    const release = { kind: "release", member: id } as const;
-    if (!task || isTerminalTask(task.state)) {
-      return { transactions: [{ checks: [], writes: [release] }], answer: () => "given back" };
-    }
-    if (task.cancelReason !== null) {
-      const change = new Change(view);
-      change.write(release);
-      const failure = { type: "CancelledError", message: `Cancelled: ${task.cancelReason}`, retryable: false };
-      settleCall(change, task, { outcome: "cancelled", failure });
-      return { transactions: change.drafts(), answer: () => "given back" };
-    }
+    const change = new Change(view);
+    change.write({ kind: "release", member: id });
+    const givenBack = (): Decision<"given back"> => ({ transactions: change.drafts(), answer: () => "given back" });
+    // Of a leased task that is not ready, a report or a park is in this very batch: it has released the lease.
+    if (task?.state !== "ready") return givenBack();
     const counted = why !== "handback" && lease.state !== "granted";
     const nowMs = Math.round(view.nowMs);
+    const next = counted ? withLoss(task, lease, fence, nowMs) : task;
+    const failure = endedBy(next);
+    if (failure) {
+      change.unrank(timersIndex(partitionOf(task.run)), timerMember({ kind: "queue", task: id }));
+      settleCall(change, next, { outcome: task.cancelReason === null ? "failed" : "cancelled", failure });
+      return givenBack();
+    }
     const score = at(queueScore(task.readyAtMs ?? nowMs, task.options.priority ?? 0));
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            {
-              kind: "set",
-              key: taskKey(id),
-              value: { ...(counted ? withLoss(task, lease, fence, nowMs) : task), returned: true },
-            },
-            release,
-            { kind: "enqueue", queue: task.queue, member: id, score },
-          ],
-        },
-      ],
-      answer: () => "given back",
-    };
+    change.set(taskKey(id), { ...next, returned: true });
+    change.write({ kind: "enqueue", queue: task.queue, member: id, score }, ...queueTimer(task));
+    return givenBack();
   },
 };
 
+/** Why a task that lost its lease is not granted again. */
+function endedBy(task: TaskRecord): Failure | null {
+  if (task.cancelReason !== null) {
+    return { type: "CancelledError", message: `Cancelled: ${task.cancelReason}`, retryable: false };
+  }
+  if (task.kind === "workflow" || task.losses < limits.lossesInRowMax) return null;
+  const message = `The task was lost with its agent ${task.losses} times in a row: it may be what ends them.`;
+  return { type: "AgentLost", message, retryable: false };
+}
+
+/** A workflow's losses are its crashes without progress: how far it got with the agent that was lost, nobody knows. */
 function withLoss(task: TaskRecord, lease: LeaseRecord, fence: number, nowMs: number): TaskRecord {
   const attempt = {
     attempt: task.attemptsEnded + 1,
@@ -72,5 +72,10 @@ function withLoss(task: TaskRecord, lease: LeaseRecord, fence: number, nowMs: nu
     endedAtMs: nowMs,
     failure: null,
   } as const;
-  return { ...task, attempts: [...task.attempts.slice(-9), attempt], attemptsEnded: task.attemptsEnded + 1 };
+  return {
+    ...task,
+    attempts: [...task.attempts.slice(-9), attempt],
+    attemptsEnded: task.attemptsEnded + 1,
+    losses: task.kind === "workflow" ? task.losses : task.losses + 1,
+  };
 }

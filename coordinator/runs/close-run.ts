@@ -15,6 +15,7 @@ import {
 } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { giveUpWait } from "../state/mailbox.ts";
+import { giveUpEvent } from "../state/messages.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 
@@ -45,7 +46,7 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
     const run = view.get<RunRecord>(runKey(runId));
     const task = view.get<TaskRecord>(taskKey(id));
     const done = { transactions: [], answer: () => ({ kind: "done" }) as const };
-    if (!run || !task || isTerminalTask(task.state) || (task.detached && isTerminalRun(run.state))) return done;
+    if (!run || !task || isTerminalTask(task.state) || isSpared(run, task)) return done;
     const reason = run.cancel?.reason ?? "the workflow has ended";
     if (task.child) {
       const child = task.child;
@@ -63,6 +64,7 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
       change.unrank(timersIndex(partitionOf(runId)), timerMember({ kind, task: id }));
     }
     if (task.kind === "signal") giveUpWait(change, task);
+    if (task.kind === "event") giveUpEvent(change, task);
     settleCall(change, task, {
       outcome: "cancelled",
       failure: { type: "CancelledError", message: `Cancelled: ${reason}`, retryable: false },
@@ -70,6 +72,10 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
     return { transactions: change.drafts(), answer: () => ({ kind: "done" }) };
   },
 };
+
+/** Detached calls outlive their run; shielded ones are how a cancelled run cleans up until it ends. */
+const isSpared = (run: RunRecord, task: TaskRecord): boolean =>
+  isTerminalRun(run.state) ? task.detached : task.shielded;
 
 interface Closed {
   readonly run: RunId;

@@ -1,6 +1,6 @@
 import { type CallKey, partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
-import { leaseKey } from "../engine/engine.ts";
+import { type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move } from "../engine/move.ts";
 import { journalLog, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
 
@@ -25,12 +25,14 @@ export const parkRun: Move<ParkRun, ParkOutcome> = {
     const runId: RunId = runOfTask(id);
     const run = view.get<RunRecord>(runKey(runId));
     const task = view.get<TaskRecord>(taskKey(id));
-    if (view.unmet) return { transactions: [], answer: () => "grown" };
-    if (!run || !task || isTerminalRun(run.state) || isTerminalTask(task.state)) {
-      return { transactions: [], answer: () => "stale" };
+    const unwritten = (outcome: ParkOutcome) => ({ transactions: [], answer: () => outcome });
+    if (!run || !task || isTerminalRun(run.state) || isTerminalTask(task.state)) return unwritten("stale");
+    const lease = leaseKey(partitionOf(runId), id);
+    if (view.stamp(lease) !== String(fence)) return unwritten("stale");
+    if (view.unmet) {
+      // An answer that was lost: it did park, and has been woken since.
+      return unwritten(view.get<LeaseRecord>(lease)?.holder === "" ? "stale" : "grown");
     }
-    if (view.stamp(leaseKey(partitionOf(runId), id)) !== String(fence))
-      return { transactions: [], answer: () => "stale" };
     return {
       transactions: [
         {

@@ -2,7 +2,7 @@ import { assert } from "#shared/domain/assert.ts";
 import type { Failure } from "#shared/domain/errors.ts";
 import { partitionOf, type RunId, runOfTask, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
-import { isTerminalTask } from "#shared/domain/states.ts";
+import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import type { Report } from "#shared/protocol/agent.ts";
 import type { Retry, Value } from "#shared/protocol/common.ts";
 import { leaseKey } from "../engine/engine.ts";
@@ -90,7 +90,9 @@ export const settleReport: Move<SettleReport, SettleOutcome> = {
     const fence = view.stamp(leaseKey(partitionOf(runOfTask(report.task)), report.task));
     if (!task || fence !== String(report.fence)) return unwritten("stale");
     const last = task.attempts.at(-1);
-    if (last && last.fence === report.fence) return unwritten(agrees(last, report) ? "repeated" : "contradicted");
+    if (last?.fence === report.fence && last.outcome !== "expired") {
+      return unwritten(agrees(last, report) ? "repeated" : "contradicted");
+    }
     if (isTerminalTask(task.state)) return unwritten("stale");
     const run = view.get<RunRecord>(runKey(task.run));
     if (!run) return unwritten("stale");
@@ -98,7 +100,8 @@ export const settleReport: Move<SettleReport, SettleOutcome> = {
     const change = new Change(view);
     change.write({ kind: "release", member: report.task });
     if (task.returned) change.write({ kind: "dequeue", queue: task.queue, member: report.task });
-    const kind = task.kind === "workflow" ? settleWorkflow(change, run, task, input) : settleTask(change, task, input);
+    const settle = task.kind === "workflow" ? settleWorkflow : settleTask;
+    const kind = settle(change, run, attempted(task, input, view.nowMs), input);
     return { transactions: change.drafts(), answer: () => ({ kind }) };
   },
 };
@@ -125,9 +128,10 @@ function failureOf(report: Report): Failure | null {
 const isCrash = ({ result }: Report): boolean =>
   result.kind === "lost" || (result.kind === "fail" && !result.answered && crashTypes.has(result.failure.type));
 
-/** The task with one more attempt behind it. */
-function attempted(task: TaskRecord, input: SettleReport, nowMs: number): TaskRecord {
+/** The task with one more attempt behind it. One whose lease expired, and which reports all the same, was counted then. */
+function attempted(before: TaskRecord, input: SettleReport, nowMs: number): TaskRecord {
   const { report } = input;
+  const task = before.attempts.at(-1)?.fence === report.fence ? withoutLast(before) : before;
   const attempt: AttemptRecord = {
     attempt: task.attemptsEnded + 1,
     fence: report.fence,
@@ -146,9 +150,15 @@ function attempted(task: TaskRecord, input: SettleReport, nowMs: number): TaskRe
   };
 }
 
-function settleTask(change: Change, before: TaskRecord, input: SettleReport): "settled" | "retried" {
+const withoutLast = (task: TaskRecord): TaskRecord => ({
+  ...task,
+  attempts: task.attempts.slice(0, -1),
+  attemptsEnded: task.attemptsEnded - 1,
+  losses: task.kind === "workflow" ? task.losses : task.losses - 1,
+});
+
+function settleTask(change: Change, run: RunRecord, task: TaskRecord, input: SettleReport): "settled" | "retried" {
   const { result } = input.report;
-  const task = attempted(before, input, change.view.nowMs);
   if (task.options.queueTimeoutMs !== undefined) {
     change.unrank(timersIndex(partitionOf(task.run)), timerMember({ kind: "queue", task: input.report.task }));
   }
@@ -166,18 +176,21 @@ function settleTask(change: Change, before: TaskRecord, input: SettleReport): "s
     return "settled";
   }
   const retry: Retry = { ...defaultRetry, ...(task.options.retry as Partial<Retry>) };
-  const again = result.kind === "lost" ? task.losses < lossesMax : failure.retryable && reported(task) < retry.attempts;
+  const again =
+    result.kind === "lost" ? task.losses < limits.lossesInRowMax : failure.retryable && reported(task) < retry.attempts;
   if (again) {
-    retryTask(change, task, failure, pauseMs(retry, Math.max(1, reported(task)), input.jitter));
+    const delayMs = pauseMs(retry, Math.max(1, reported(task)), input.jitter);
+    // The end of a run is the last entry of its journal, whatever its detached tasks go through after it.
+    if (!isTerminalRun(run.state)) {
+      change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
+    }
+    retryTask(change, task, delayMs);
     return "retried";
   }
   const checks = result.kind === "fail" ? result.checks : undefined;
   settleCall(change, task, { outcome: "failed", failure, ...(checks ? { checks } : {}) });
   return "settled";
 }
-
-/** Attempts whose lease was lost in a row before the task is taken to be what kills its agents. */
-const lossesMax = 5;
 
 /** Attempts that ended by themselves: lost ones use up no retry. */
 const reported = (task: TaskRecord): number =>
@@ -195,11 +208,8 @@ export function pauseMs(retry: Retry, attemptsEnded: number, jitter: number): nu
   return Math.floor(jitter * Math.min(retry.backoffMaxMs, retry.backoffMs * retry.factor ** (attemptsEnded - 1)));
 }
 
-function retryTask(change: Change, task: TaskRecord, failure: Failure, delayMs: number): void {
+function retryTask(change: Change, task: TaskRecord, delayMs: number): void {
   const id = taskId(task.run, task.key);
-  // A workflow's own crashes are in its attempts: in the journal they would look like getting further.
-  if (task.kind === "task")
-    change.journal(task.run, { e: "retried", key: task.key, attempt: task.attemptsEnded, failure, delayMs });
   if (delayMs < 1) {
     makeReady(change, task);
     return;
@@ -208,21 +218,17 @@ function retryTask(change: Change, task: TaskRecord, failure: Failure, delayMs: 
   change.rank(timersIndex(partitionOf(task.run)), timerMember({ kind: "delay", task: id }), inMs(delayMs));
 }
 
-function settleWorkflow(
-  change: Change,
-  run: RunRecord,
-  before: TaskRecord,
-  input: SettleReport,
-): "settled" | "retried" {
-  const { result } = input.report;
-  const task = attempted(before, input, change.view.nowMs);
+function settleWorkflow(change: Change, run: RunRecord, task: TaskRecord, input: SettleReport): "settled" | "retried" {
   const failure = failureOf(input.report);
   if (failure && isCrash(input.report) && run.state === "open") {
     return replay(change, run, task, failure, input);
   }
   const end = endOf(run, input);
   endWorkflowTask(change, task, end);
-  if (input.successor && result.kind === "restart") writeSuccessor(change, run, task, input.successor, result.input);
+  const { result } = input.report;
+  if (end.next && input.successor && result.kind === "restart") {
+    writeSuccessor(change, run, task, input.successor, result.input);
+  }
   endRun(change, run, end);
   return "settled";
 }
@@ -234,6 +240,8 @@ function endOf(run: RunRecord, input: SettleReport): RunEnd {
       return { state: "succeeded", output: result.output };
     case "restart":
       assert(input.successor, "a restart comes with the id of the run that goes on");
+      // What was to end does not go on under another id.
+      if (run.cancel) return { state: "cancelled", failure: cancelledBefore(run.cancel.reason) };
       return { state: "restarted", next: input.successor.id };
     case "cancelled":
       return { state: "cancelled", failure: result.failure as Failure };
@@ -243,6 +251,12 @@ function endOf(run: RunRecord, input: SettleReport): RunEnd {
     }
   }
 }
+
+const cancelledBefore = (reason: string): Failure => ({
+  type: "CancelledError",
+  message: `The run was cancelled before it could go on as a new one: ${reason}`,
+  retryable: false,
+});
 
 /** A crash replays with back-off; crashes in a row at the same journal position end the run. */
 function replay(
@@ -256,7 +270,8 @@ function replay(
   const losses = given === task.given ? task.losses : 1;
   const crashed = { ...task, given, losses };
   if (losses < limits.crashesWithoutProgressMax) {
-    retryTask(change, crashed, failure, pauseMs(replayRetry, losses, input.jitter));
+    // It is in the attempts alone: in the journal it would look like getting further.
+    retryTask(change, crashed, pauseMs(replayRetry, losses, input.jitter));
     return "retried";
   }
   const loop: Failure = {

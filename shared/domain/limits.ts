@@ -23,6 +23,8 @@ export const limits = {
   callsMax: 50_000,
   signalsBufferedMax: 1_000,
   crashesWithoutProgressMax: 5,
+  /** Attempts of a task in a row that were lost with their agents, before it is taken to be what ends these. */
+  lossesInRowMax: 5,
   journalPageBytes: 256 * 1024,
   batchMovesMax: 100,
   batchBytesMax: 256 * 1024,
