@@ -34,8 +34,8 @@ const queuesPerPartitionMax = 1_024;
 export class Loops {
   readonly #deps: LoopsDeps;
   readonly #timers = new Map<Partition, { timer: Timer; atMs: number }>();
-  /** What is being worked on, so that seeing it again begins nothing. */
-  readonly #active = new Set<string>();
+  /** What is being worked on, and whether more was written to it since: seeing it again begins nothing beside it. */
+  readonly #active = new Map<string, { again: boolean }>();
   #tick: Timer | null = null;
   #occasion: Timer | null = null;
   #firing = false;
@@ -57,7 +57,7 @@ export class Loops {
         if (write.kind !== "rank") continue;
         if (write.index === timersIndex(partition)) {
           this.#wakeIn(partition, "nowPlusMs" in write.score ? write.score.nowPlusMs : write.score.at - nowMs);
-        } else this.#begin(partition, write.index, write.member, write.value ?? null);
+        } else this.#begin(partition, write.index, write.member, write.value ?? null, true);
       }
     }
   }
@@ -138,21 +138,39 @@ export class Loops {
     this.#timers.set(partition, { timer, atMs });
   }
 
-  #begin(partition: Partition, index: Key, member: string, value: string | null): void {
-    if (index === closingIndex(partition)) this.#once(index, member, () => this.#deps.closeRun(member as RunId));
-    else if (index === resolvingIndex(partition)) {
-      this.#once(index, member, () => this.#deps.resolveDependents(member as TaskId));
-    } else if (index === walksIndex(partition)) this.#once(index, member, () => this.#deps.walkEvents(member));
-    else if (index === outboxIndex(partition)) {
-      const message = JSON.parse(value ?? "null") as Message;
-      this.#once(index, member, () => this.#deps.deliver(partition, member, message));
+  #begin(partition: Partition, index: Key, member: string, value: string | null, isNew = false): void {
+    const work = this.#workOf(partition, index, member, value);
+    if (work) this.#once({ name: `${index} ${member}`, isNew }, work);
+  }
+
+  #workOf(partition: Partition, index: Key, member: string, value: string | null): (() => Promise<void>) | null {
+    switch (index) {
+      case closingIndex(partition):
+        return () => this.#deps.closeRun(member as RunId);
+      case resolvingIndex(partition):
+        return () => this.#deps.resolveDependents(member as TaskId);
+      case walksIndex(partition):
+        return () => this.#deps.walkEvents(member);
+      case outboxIndex(partition):
+        return () => this.#deps.deliver(partition, member, JSON.parse(value ?? "null") as Message);
+      default:
+        return null;
     }
   }
 
-  #once(index: Key, member: string, work: () => Promise<void>): void {
-    const name = `${index} ${member}`;
-    if (this.#active.has(name) || this.#closed) return;
-    this.#active.add(name);
-    void this.#guard(name, work()).then(() => this.#active.delete(name));
+  #once(item: { readonly name: string; readonly isNew: boolean }, work: () => Promise<void>): void {
+    if (this.#closed) return;
+    const active = this.#active.get(item.name);
+    if (active) {
+      // The work may be past the point where it would have seen this.
+      active.again ||= item.isNew;
+      return;
+    }
+    const mine = { again: false };
+    this.#active.set(item.name, mine);
+    void this.#guard(item.name, work()).then(() => {
+      this.#active.delete(item.name);
+      if (mine.again) this.#once({ ...item, isNew: false }, work);
+    });
   }
 }

@@ -1,8 +1,9 @@
 import type { Partition, TaskId } from "#shared/domain/ids.ts";
-import { partitionFor, sha256 } from "#shared/domain/ids.ts";
+import { partitionFor, partitionOf, sha256, taskId } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import { type Key, keyIn } from "../engine/engine.ts";
 import { at } from "../engine/move.ts";
+import type { TaskRecord } from "../records.ts";
 import type { Change } from "./change.ts";
 
 /**
@@ -20,6 +21,8 @@ export type Message =
       readonly match: Match;
       readonly sinceMs: number;
     }
+  /** The wait is over: it timed out, or was cancelled. */
+  | { readonly kind: "unsubscribe"; readonly project: string; readonly name: string; readonly task: TaskId }
   /** An event that a subscription waited for. */
   | { readonly kind: "event"; readonly task: TaskId; readonly value: Value };
 
@@ -29,6 +32,12 @@ export const outboxIndex = (partition: Partition): Key => keyIn(partition, "outb
 
 export function sendMessage(change: Change, from: Partition, id: string, message: Message): void {
   change.rank(outboxIndex(from), sha256(id), at(change.view.nowMs), JSON.stringify(message));
+}
+
+/** A wait for an event that ends without one. */
+export function giveUpEvent(change: Change, { run, key, project, name }: TaskRecord): void {
+  const task = taskId(run, key);
+  sendMessage(change, partitionOf(run), `unsubscribe/${task}`, { kind: "unsubscribe", project, name, task });
 }
 
 /** Where a project's events of one name are accepted. */

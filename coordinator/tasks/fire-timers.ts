@@ -13,6 +13,7 @@ import type { Move, Mover } from "../engine/move.ts";
 import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { giveUpWait } from "../state/mailbox.ts";
+import { giveUpEvent } from "../state/messages.ts";
 import { makeReady, settleCall } from "../state/settle-call.ts";
 import { type Due, parseTimer, timerMember } from "../state/timers.ts";
 
@@ -57,6 +58,7 @@ function endWait(change: Change, task: TaskRecord): void {
     return;
   }
   if (task.kind === "signal") giveUpWait(change, task);
+  else giveUpEvent(change, task);
   const failure = { type: "TimedOut", message: `No ${task.kind} '${task.name}' came in time.`, retryable: false };
   settleCall(change, task, { outcome: "timedOut", failure });
 }

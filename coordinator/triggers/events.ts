@@ -22,7 +22,8 @@ import { timerMember } from "../state/timers.ts";
  *
  * E1  Accepting an event marks its name as to be walked in the same commit; the mark goes when its walk has come to the
  *     end of the log.
- * E2  A wait is ranked among the subscriptions before the events since its call are looked at.
+ * E2  A wait is ranked among the subscriptions before the events since its call are looked at, and before it is looked
+ *     whether it is over already: what ends it later takes it away again.
  * E3  A wait that was told twice was told once: its record says that it is over.
  */
 export interface EventDeps {
@@ -58,8 +59,6 @@ export const walksIndex = (partition: Partition): Key => keyIn(partition, "walks
 
 const subscriptionsPerPage = 200;
 const eventsPerPage = 100;
-/** How many of the latest events a new wait is matched against, beside those that are not walked yet. */
-const lookBackMax = 1_000;
 
 const topicOf = (deps: EventDeps, project: string, name: string): Topic => ({
   partition: eventPartition(deps.partitions, project, name),
@@ -148,11 +147,12 @@ async function matchOne(
   task: TaskId,
   subscription: Subscription,
   events: readonly TimedEvent[],
-): Promise<void> {
+): Promise<boolean> {
   const found = events.find(
     ({ atMs, event }) => atMs >= subscription.sinceMs && matches(event.value, subscription.match),
   );
   if (found) await deps.mover.move(topic.partition, tell, { topic, task, value: found.event.value });
+  return found !== undefined;
 }
 
 const tell: Move<{ topic: Topic; task: TaskId; value: Value }, void> = {
@@ -193,6 +193,7 @@ export async function deliverMessage(
   message: Message,
 ): Promise<void> {
   if (message.kind === "subscribe") await subscribe(deps, message);
+  else if (message.kind === "unsubscribe") await unsubscribe(deps, message);
   else await deps.mover.move(partitionOf(runOfTask(message.task)), receiveEvent, message);
   await deps.mover.move(from, removeMessage, { from, member });
 }
@@ -210,12 +211,43 @@ async function subscribe(deps: EventDeps, message: Extract<Message, { kind: "sub
   const topic = topicOf(deps, message.project, message.name);
   const subscription: Subscription = { match: message.match, sinceMs: message.sinceMs };
   await deps.mover.move(topic.partition, rankSubscription, { topic, task: message.task, subscription });
-  const { found } = await deps.engine.get([cursorKey(topic)]);
-  const cursor = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
-  const entries = await deps.engine.read(eventsLog(topic), Math.max(0, cursor - lookBackMax), 2 * lookBackMax);
-  const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
-  await matchOne(deps, topic, message.task, subscription, events);
+  const { found } = await deps.engine.get([taskKey(message.task)]);
+  const task = JSON.parse(found[0]?.value ?? "null") as TaskRecord | null;
+  if (task?.state !== "waiting") return unsubscribe(deps, message);
+  for (let after = await lookBack(deps, topic, message.sinceMs); ; ) {
+    const entries = await deps.engine.read(eventsLog(topic), after, eventsPerPage);
+    const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
+    if (await matchOne(deps, topic, message.task, subscription, events)) return;
+    if (entries.length < eventsPerPage) return;
+    after = entries.at(-1)?.position ?? after;
+  }
 }
+
+/** A position before the first event since a time: back from the cursor, behind which events find waits by themselves. */
+async function lookBack(deps: EventDeps, topic: Topic, sinceMs: number): Promise<number> {
+  const { found } = await deps.engine.get([cursorKey(topic)]);
+  let after = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
+  while (after > 0) {
+    after = Math.max(0, after - eventsPerPage);
+    const [first] = await deps.engine.read(eventsLog(topic), after, 1);
+    if (first && first.atMs < sinceMs) return after;
+  }
+  return 0;
+}
+
+const unsubscribe = (deps: EventDeps, { project, name, task }: { project: string; name: string; task: TaskId }) => {
+  const topic = topicOf(deps, project, name);
+  return deps.mover.move(topic.partition, unrankSubscription, { topic, task });
+};
+
+const unrankSubscription: Move<{ topic: Topic; task: TaskId }, void> = {
+  name: "unrankSubscription",
+  reads: () => [],
+  decide: (_view, { topic, task }) => ({
+    transactions: [{ checks: [], writes: [{ kind: "unrank", index: subscriptionsIndex(topic), member: task }] }],
+    answer: () => undefined,
+  }),
+};
 
 const rankSubscription: Move<{ topic: Topic; task: TaskId; subscription: Subscription }, void> = {
   name: "rankSubscription",
