@@ -9,8 +9,14 @@ import { didYouMean } from "./nearest.ts";
 export function coloursFor(cli: Cli, sink: Sink): Ansis {
   const forced = cli.env.FORCE_COLOR !== undefined && cli.env.FORCE_COLOR !== "0";
   const wanted = !cli.env.NO_COLOR && (forced || Boolean(sink.isTTY)) && cli.env.TERM !== "dumb";
-  return wanted ? new Ansis(Math.max(ansis.level, 1)) : new Ansis(0);
+  const level = wanted ? Math.max(ansis.level, 1) : 0;
+  const made = coloursByLevel.get(level) ?? new Ansis(level);
+  coloursByLevel.set(level, made);
+  return made;
 }
+
+/** To make one takes as long as to write hundreds of lines. */
+const coloursByLevel = new Map<number, Ansis>();
 
 export interface Column<Row> {
   readonly title: string;
