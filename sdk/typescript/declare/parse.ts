@@ -36,7 +36,8 @@ export function parse(schema: z.ZodType, value: unknown): Parsed | Promise<Parse
   }
 }
 
-const list = (complaints: readonly Complaint[]): string =>
+/** The first complaints, in a sentence. */
+export const complaintsText = (complaints: readonly Complaint[]): string =>
   complaints
     .slice(0, 3)
     .map(({ path, message }) => `${path}: ${message}`)
@@ -58,7 +59,10 @@ export async function inputOf(
     const again = await parse(schema, undefined);
     if (again.ok) return again.value;
   }
-  throw new InvalidInput(`The input of '${work.name}' is not valid: ${list(parsed.complaints)}`, parsed.complaints);
+  throw new InvalidInput(
+    `The input of '${work.name}' is not valid: ${complaintsText(parsed.complaints)}`,
+    parsed.complaints,
+  );
 }
 
 function decodeInput(work: Pick<Work, "name" | "input" | "refs">, texts: Texts): unknown {
@@ -81,5 +85,8 @@ export async function outputOf(name: string, schema: z.ZodType | undefined, valu
   const result = parse(schema, value);
   const parsed = result instanceof Promise ? await result : result;
   if (parsed.ok) return parsed.value;
-  throw new ValidationError(`The output of '${name}' is not valid: ${list(parsed.complaints)}`, parsed.complaints);
+  throw new ValidationError(
+    `The output of '${name}' is not valid: ${complaintsText(parsed.complaints)}`,
+    parsed.complaints,
+  );
 }

@@ -57,6 +57,7 @@ workflow({ name: "l-mail" }, async (n: number) => {
   await waitForSignal("mail");
   return n > 1 ? restart(n - 1) : waitForSignal("last");
 });
+workflow({ name: "l-typed-signal" }, () => waitForSignal("age", { schema: z.object({ years: z.number() }) }));
 workflow({ name: "l-timeout" }, () => waitForSignal("never", { timeoutMs: 5_000 }));
 workflow({ name: "l-stuck" }, () => stuckChild());
 const stuckChild = workflow({ name: "l-stuck-child" }, () => waitForSignal("never"));
@@ -122,6 +123,15 @@ describe("C23 main run", () => {
     failures = 0;
     expect(await start("l-run-hopeless").outcome).toMatchObject({ kind: "failed" });
     expect(failures).toBe(1);
+  });
+
+  test("a signal that does not fit its schema says where", async () => {
+    const signals = [{ name: "age", value: { json: '{"years":"x"}' } }];
+    const outcome = await start("l-typed-signal", null, signals).outcome;
+    expect(outcome).toMatchObject({
+      kind: "failed",
+      failure: { type: "ValidationError", message: expect.stringMatching(/signal 'age' is not valid: .*years: /) },
+    });
   });
 
   test("signals that nobody took move over to the run that goes on", async () => {

@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { currentAmbient, currentTask, currentWorkflow, runWithin } from "../ambient.ts";
 import type { Ref } from "../declare/argument.ts";
 import type { TaskCallOptions } from "../declare/declare-task.ts";
-import { parse } from "../declare/parse.ts";
+import { complaintsText, parse } from "../declare/parse.ts";
 import { ValidationError } from "../failures/errors.ts";
 import { assertMilliseconds, assertName, assertQualifiedName } from "./check-call.ts";
 
@@ -33,7 +33,11 @@ function acceptor(what: string, schema: z.ZodType | undefined): (value: unknown)
   if (schema === undefined) return (value) => value;
   const read = (result: Awaited<ReturnType<typeof parse>>): unknown => {
     if (result.ok) return result.value;
-    throw new ValidationError(`The value of ${what} is not valid.`, result.complaints, false);
+    throw new ValidationError(
+      `The value of ${what} is not valid: ${complaintsText(result.complaints)}`,
+      result.complaints,
+      false,
+    );
   };
   return (value) => {
     const result = parse(schema, value);
