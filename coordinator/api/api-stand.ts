@@ -109,6 +109,7 @@ export function manifestOf(given: Partial<Manifest> & { readonly note?: string }
       workflows: [
         { name: "main", description: `Does the work. ${note}`, input, output: true },
         { name: "any", input: true, output: true },
+        { name: "defaulting", input: { type: "number", default: 30 }, output: true },
       ],
       tasks: [{ name: "score", input: true, output: true, checks: [], options: {} }],
     },

@@ -66,8 +66,14 @@ function issueOf(error: ErrorObject): SchemaIssue {
   return { path, message };
 }
 
+/** What may stand in for an input that was not given, the first that fits: the schema's default, null, and {}. */
+export function standIns(schema: Schema): readonly unknown[] {
+  const own = schema !== true && Object.hasOwn(schema, "default") ? [schema.default] : [];
+  return [...own, null, {}];
+}
+
 /**
- * The input as it is to be stored: what was given, or, when nothing was, null, or {} where the schema wants an object.
+ * The input as it is to be stored: what was given, or, when nothing was, the first of `standIns` that fits.
  * `InvalidInput` names each path that the workflow's schema refuses; `UnknownWorkflow` when the release has none such.
  */
 export function checkInput(
@@ -83,11 +89,12 @@ export function checkInput(
     deps.schemaCache.get(key)?.compiled ?? compileSchema(type.input, `the input of '${project}/${workflow}'`);
   deps.schemaCache.set(key, { compiled });
   const given = request.input !== undefined;
-  const input = given ? request.input : null;
-  let issues = findIssues(compiled, input);
-  if (!given && issues.length > 0 && findIssues(compiled, {}).length === 0) return {};
-  if (issues.length === 0) return input;
-  if (!given) issues = findIssues(compiled, {});
+  if (!given) {
+    const fitting = standIns(type.input).find((input) => findIssues(compiled, input).length === 0);
+    if (fitting !== undefined) return fitting;
+  }
+  const issues = findIssues(compiled, given ? request.input : {});
+  if (issues.length === 0) return request.input;
   const first = issues[0];
   const where = first?.path ? `at '${first.path}' it ${first.message}` : `it ${first?.message}`;
   throw new SaltError(

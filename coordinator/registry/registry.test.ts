@@ -124,6 +124,7 @@ describe("checkInput", () => {
 
   it("takes no input as null, and says what is needed where null will not do", async () => {
     expect(await check(undefined, "any")).toBeNull();
+    expect(await check(undefined, "defaulting")).toBe(30);
     await expect(check(undefined)).rejects.toThrow(/it needs an input/);
     await expect(check(undefined, "none")).rejects.toMatchObject({ code: "UnknownWorkflow" });
   });
