@@ -254,6 +254,14 @@ describe("runs", () => {
     expect((await call(own, "GET", "/v1/runs?limit=0")).status).toBe(400);
     expect((await call(own, "GET", "/v1/runs?limit=1&limit=2")).status).toBe(400);
     expect((await call(own, "GET", "/v1/runs?status=lost")).status).toBe(400);
+    const misspelt = await call(own, "GET", "/v1/runs?state=failed");
+    expect([misspelt.status, misspelt.body.detail]).toEqual([
+      400,
+      expect.stringContaining("there is no 'state' in it"),
+    ]);
+    expect(misspelt.body.next).toContain("status");
+    const cut = await call(own, "GET", "/v1/runs/run_01");
+    expect([cut.status, cut.body.detail]).toEqual([404, "'run_01' is no run's id."]);
   });
 
   it("answer 404 where there is none, and say so of a beginning that fits several", async () => {
@@ -309,7 +317,7 @@ describe("runs", () => {
 describe("registry", () => {
   it("shows workflows with their schemas, releases with their manifests", async () => {
     const { body: workflows } = await call(stand, "GET", "/v1/workflows");
-    expect(workflows.rows.map(({ name }: { name: string }) => name)).toEqual(["main", "any"]);
+    expect(workflows.rows.map(({ name }: { name: string }) => name)).toEqual(["main", "any", "defaulting"]);
     const { body: workflow } = await call(stand, "GET", "/v1/workflows/shop/main");
     expect(workflow).toMatchObject({ project: "shop", input: { required: ["n"] }, tasks: ["score"] });
     const { body: releases } = await call(stand, "GET", "/v1/releases?project=shop");
@@ -496,5 +504,11 @@ describe("openapi.json", () => {
     const status_ = body.paths["/v1/runs"].get.parameters.find(({ name }: { name: string }) => name === "status");
     expect([limit.required, status_.required]).toEqual([false, false]);
     expect(body.components.schemas.OpenRun.required).toEqual(["project", "workflow"]);
+    const { responses, requestBody } = body.paths["/v1/runs"].post;
+    expect([Object.keys(responses), requestBody.required]).toEqual([["200", "201", "default"], true]);
+    expect(body.paths["/v1/blobs/{sha256}"].put.requestBody.content).toEqual({ "application/octet-stream": {} });
+    expect(body.paths["/v1/runs/{run}/logs/stream"].get.parameters).toContainEqual(
+      expect.objectContaining({ name: "Last-Event-ID", in: "header" }),
+    );
   });
 });

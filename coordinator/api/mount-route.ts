@@ -69,18 +69,36 @@ function readParams(route: Route, context: Context): Readonly<Record<string, str
     if (param === undefined) continue;
     const value = context.req.param(param) ?? "";
     if (!paramSchemas[param]?.safeParse(value).success) {
-      throw new SaltError("NotFound", `There is no such ${param}: it cannot be one's name or id.`);
+      throw notOne(param, value);
     }
     params[param] = value;
   }
   return params;
 }
 
+function notOne(param: string, given: string): SaltError {
+  const value = `'${given.slice(0, 100)}'`;
+  if (param === "run") {
+    return new SaltError("NotFound", `${value} is no run's id.`, {
+      next: "Give 'run_' and at least 6 of the characters that come after it.",
+    });
+  }
+  const ids = ["release", "agent", "token", "sha256"];
+  return new SaltError("NotFound", ids.includes(param) ? `${value} is no ${param}'s id.` : `${value} is no ${param}.`);
+}
+
 function readQuery(schema: z.ZodType, context: Context): unknown {
+  const known = schema instanceof z.ZodObject ? Object.keys(schema.shape) : null;
   const given: Record<string, string> = Object.create(null);
   for (const [name, value] of new URL(context.req.url).searchParams) {
     if (name in given)
       throw new SaltError("BadRequest", `Cannot read the query: '${name.slice(0, 100)}' is given twice.`);
+    // A filter that is misspelt would let everything through.
+    if (known !== null && !known.includes(name)) {
+      throw new SaltError("BadRequest", `Cannot read the query: there is no '${name.slice(0, 100)}' in it.`, {
+        next: `It may have ${known.join(", ")}.`,
+      });
+    }
     given[name] = value;
   }
   return parse(schema, given, "query", "BadRequest");

@@ -32,22 +32,43 @@ function operationOf(name: string, route: Route, components: Json, problem: Json
     required: true,
     schema: { type: "string" },
   }));
-  const idempotencyKey = { name: "Idempotency-Key", in: "header", required: false, schema: { type: "string" } };
   const content = route.answer
     ? { "application/json": { schema: schemaOf(route.answer, "output", components) } }
     : route.media && { [route.media]: {} };
   return {
     operationId: name,
     summary: route.summary,
-    description: route.role === null ? "Takes no token." : `Takes a token of the role ${route.role} or above.`,
+    description:
+      route.role === null
+        ? "Takes no token."
+        : `Takes a token of the role ${route.role}${route.agents ? " or agent, or" : " or"} above.`,
     ...(route.role === null ? { security: [] } : {}),
-    parameters: [...params, ...queryOf(route), ...(route.idempotent ? [idempotencyKey] : [])],
-    ...(route.body
-      ? { requestBody: { content: { "application/json": { schema: schemaOf(route.body, "input", components) } } } }
-      : {}),
+    parameters: [...params, ...queryOf(route), ...headersOf(route)],
+    ...bodyOf(route, components),
     responses: {
       [route.status]: { description: "Done", ...(content ? { content } : {}) },
+      ...(route.repeatable ? { 200: { description: "It was there already", ...(content ? { content } : {}) } } : {}),
       default: { description: "A problem", content: { "application/problem+json": { schema: problem } } },
+    },
+  };
+}
+
+function headersOf(route: Route): Json[] {
+  const names = [
+    ...(route.idempotent ? ["Idempotency-Key"] : []),
+    ...(route.media === "text/event-stream" ? ["Last-Event-ID"] : []),
+  ];
+  return names.map((name) => ({ name, in: "header", required: false, schema: { type: "string" } }));
+}
+
+function bodyOf(route: Route, components: Json): Json {
+  if (route.method === "put") return { requestBody: { required: true, content: { "application/octet-stream": {} } } };
+  if (!route.body) return {};
+  const required = !route.body.safeParse({}).success;
+  return {
+    requestBody: {
+      ...(required ? { required } : {}),
+      content: { "application/json": { schema: schemaOf(route.body, "input", components) } },
     },
   };
 }

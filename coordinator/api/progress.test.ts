@@ -62,6 +62,7 @@ describe("a task's progress", () => {
     say(lease, { fraction: 0.4, message: "half of it" });
     expect(await view()).toMatchObject({
       status: "running",
+      agent: expect.stringMatching(/^agt_[0-9a-z]+$/),
       progress: { fraction: 0.4, message: "half of it", atMs: expect.any(Number) },
     });
     agent.done(lease, 1);

@@ -89,6 +89,9 @@ export async function viewTasks(
   });
 }
 
+/** A holder is a session of an agent: `<agent>:<n>`. */
+const agentOf = (lease: LeaseRecord | null): string | null => lease?.holder.replace(/:\d+$/, "") ?? null;
+
 function taskView(record: TaskRecord, lease: LeaseRecord | null, said: Said | null): TaskView {
   const running = record.state === "ready" && isHeld(lease);
   const last = record.attempts.at(-1);
@@ -101,7 +104,7 @@ function taskView(record: TaskRecord, lease: LeaseRecord | null, said: Said | nu
     release: record.release,
     status,
     attempt: record.attemptsEnded + (running ? 1 : 0),
-    agent: running ? (lease?.holder ?? null) : (last?.agent ?? null),
+    agent: running ? agentOf(lease) : (last?.agent ?? null),
     createdAtMs: record.createdAtMs,
     readyAtMs: record.readyAtMs,
     startedAtMs: last ? Math.round(last.endedAtMs - last.ranMs) : null,

@@ -16,6 +16,8 @@ export interface Route {
   readonly answer: z.ZodType | null;
   /** Status of the usual answer. */
   readonly status: 200 | 201 | 202 | 204;
+  /** Answers 200 in place of 201 when what it was asked for was there already. */
+  readonly repeatable?: true;
   /** Takes an `Idempotency-Key` header. */
   readonly idempotent?: true;
   /** What the bytes are when `answer` is null. */
@@ -50,6 +52,7 @@ export const routes = {
     body: api.registerReleaseSchema,
     answer: api.registeredReleaseSchema,
     status: 201,
+    repeatable: true,
   },
   listReleases: {
     ...get,
@@ -110,6 +113,7 @@ export const routes = {
     body: api.openRunSchema,
     answer: api.runViewSchema,
     status: 201,
+    repeatable: true,
     idempotent: true,
   },
   listRuns: {
@@ -227,6 +231,7 @@ export const routes = {
     body: api.fireTriggerSchema,
     answer: api.runViewSchema,
     status: 201,
+    repeatable: true,
     idempotent: true,
   },
   receiveWebhook: {
