@@ -1,11 +1,11 @@
 import type { BlobStore } from "#coordinator/blobs/blobs.ts";
 import type { Engine } from "#coordinator/engine/engine.ts";
 import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
-import { type Journey, joinStages } from "#coordinator/journey.ts";
+import { type Journey, type JourneyDeps, joinStages } from "#coordinator/journey.ts";
 import { projectKey, type RunRecord, releaseKey, runKey } from "#coordinator/records.ts";
 import { projectPartition } from "#coordinator/state/projects.ts";
 import { type RunId, sha256 } from "#shared/domain/ids.ts";
-import type { Clock } from "#shared/ports.ts";
+import type { Clock, Random } from "#shared/ports.ts";
 import type { TaskOptions } from "#shared/protocol/common.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 
@@ -16,6 +16,8 @@ export async function startJourney(
   options: {
     engine?: Engine;
     clock?: Clock;
+    random?: Random;
+    logger?: JourneyDeps["logger"];
     leaseTtlMs?: number;
     partitions?: number;
     blobs?: BlobStore;
@@ -32,9 +34,9 @@ export async function startJourney(
     engine,
     blobs: options.blobs ?? ({} as BlobStore),
     clock,
-    random: systemRandom,
+    random: options.random ?? systemRandom,
     partitions,
-    logger: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
+    logger: options.logger ?? { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
     ...(options.leaseTtlMs ? { leaseTtlMs: options.leaseTtlMs } : {}),
   });
   const partition = projectPartition(partitions, "demo");
