@@ -139,7 +139,7 @@ function dial() {
     for (const line of lines) take(JSON.parse(line));
   });
   dialled.on("error", () => {});
-  dialled.on("close", () => { socket = null; setTimeout(dial, 50); });
+  dialled.on("close", () => { socket = null; setTimeout(dial, 1); });
 }
 `;
 

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
+import { assert } from "#shared/domain/assert.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
 import { sha256Schema } from "#shared/protocol/common.ts";
 import { removeFolder } from "../data-folder.ts";
@@ -13,6 +14,7 @@ import { sandboxFolders } from "../sandbox/prepare-sandbox.ts";
 import { isSameProcess, type ProcessIdentity, readExit, signalGroup } from "./launch.ts";
 import { newLogProgress } from "./log-follower.ts";
 import type { Program } from "./program.ts";
+import type { ProgramSocket } from "./program-socket.ts";
 import type { Runner } from "./runner.ts";
 import {
   exitFile,
@@ -91,14 +93,14 @@ async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | 
   program.adopted = true;
   program.saidHello = true;
   const attempts = deps.remembered.attempts.filter((attempt) => attempt.program === record.id);
-  const isAlive = await attachParts(deps, program, { record, identity, folder, attempts });
-  for (const remembered of attempts) adoptAttempt(deps, program, record, remembered);
+  const isAlive = await takeUp(deps, program, { record, identity, folder, attempts });
   if (isAlive()) return program;
   deps.runner.ended(program, readExit(exitFile(folder)));
   return null;
 }
 
-async function attachParts(
+/** Takes up its files and attempts, and only then lets it dial in: its hello is held against what it is known to have. */
+async function takeUp(
   deps: AdoptDeps,
   program: Program,
   found: {
@@ -111,7 +113,6 @@ async function attachParts(
   const { record, identity, folder } = found;
   const events = deps.runner.eventsOf(program);
   const isAlive = () => identity !== null && isSameProcess(identity);
-  const socket = await listenFor(deps.start, program, record, events);
   const mark = deps.remembered.marks.get(record.id);
   const { logFolder } = sandboxFolders(folder);
   await mkdir(logFolder, { recursive: true, mode: 0o700 });
@@ -120,8 +121,12 @@ async function attachParts(
     join(folder, "work"),
     found.attempts.map((attempt) => attempt.folder),
   );
+  let socket: ProgramSocket | null = null;
   program.attach({
-    socket,
+    get socket() {
+      assert(socket !== null, "nothing is said to a program before it can dial in");
+      return socket;
+    },
     logs,
     folders,
     signal(signal) {
@@ -130,12 +135,14 @@ async function attachParts(
     stderrTail: (bytes) => logs.tail("stderr", bytes),
     hasEnded: () => (isAlive() ? null : { exit: readExit(exitFile(folder)) }),
     async remove() {
-      socket.close();
+      socket?.close();
       logs.close();
       folders.close();
       await removeFolder(folder);
     },
   });
+  for (const remembered of found.attempts) adoptAttempt(deps, program, record, remembered);
+  socket = await listenFor(deps.start, program, record, events);
   return isAlive;
 }
 
