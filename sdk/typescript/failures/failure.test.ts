@@ -62,7 +62,7 @@ describe("failureOf", () => {
     expect(cause).toEqual({ type: "Error", message: "x", retryable: true });
   });
 
-  test("in a built program the stack shows the project's files by their paths, and not what Salt called them from", () => {
+  test("in a built program the stack shows the project's files by their paths, and what was bundled with them only where there is nothing else", () => {
     const program = "file:///srv/my%20agent/binaries/31dc";
     const stack = [
       "Error: x",
@@ -71,8 +71,8 @@ describe("failureOf", () => {
       `    at runBody (${program}:21550:55)`,
       "    at process.processTicksAndRejections (node:internal/process/task_queues:103:5)",
     ].join("\n");
-    expect(ownStack(stack, program)).toBe("Error: x\n    at parse (31dc:17:3)\n    at price (src/main.ts:7:9)");
-    expect(ownStack(`Error: x\n    at f (${program}:1:2)`, program)).toBe("Error: x\n    at f (31dc:1:2)");
+    expect(ownStack(stack, program)).toBe("Error: x\n    at price (src/main.ts:7:9)");
+    expect(ownStack(`Error: x\n    at f (${program}:1:2)`, program)).toBe("Error: x\n    at f (main:1:2)");
   });
 
   test("shows no frame of Node itself", () => {

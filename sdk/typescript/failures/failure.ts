@@ -38,18 +38,17 @@ export function failureOf(thrown: unknown, options: { retryable?: boolean; cause
 
 /**
  * The stack as the project's author knows it: without the frames of Node, with paths from the project's folder, and in a
- * built program without the frames of Salt that called the project's code. In a built program this module is part of
- * the one file that source maps tell the project's files beside.
+ * built program without the frames of what was bundled with the project, unless there are no others. In a built program
+ * this module is part of the one file that source maps tell the project's files beside.
  */
 export function ownStack(stack: string, program: string = import.meta.url): string {
   const lines = stack.split("\n").filter((line) => !/^\s+at .*\(?node:/.test(line));
   const isFrame = (line: string) => /^\s+at /.test(line);
-  const last = lines.findLastIndex((line) => isFrame(line) && !line.includes(`${program}:`));
-  const kept = last === -1 ? lines : lines.slice(0, last + 1);
+  const isBundled = (line: string) => isFrame(line) && line.includes(`${program}:`);
+  const own = lines.filter((line) => !isBundled(line));
   const folder = fileURLToPath(new URL(".", program));
-  const name = decodeURIComponent(program.slice(program.lastIndexOf("/") + 1));
-  return kept
-    .map((line) => (isFrame(line) ? line.replace(`${program}:`, `${name}:`).replace(folder, "") : line))
+  return (own.some(isFrame) ? own : lines)
+    .map((line) => (isFrame(line) ? line.replace(`${program}:`, "main:").replace(folder, "") : line))
     .join("\n");
 }
 

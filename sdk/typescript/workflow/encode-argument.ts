@@ -18,7 +18,7 @@ export function encodeArgument(
   const text = encodeValue(argument, {
     onRef(key, ref) {
       if (!isOwn(ref)) {
-        throw new SaltError("InvalidInput", `Cannot call ${what}: the ref '${key}' in its input is of another run.`, {
+        throw new SaltError("InvalidInput", `Cannot ${what}: the ref '${key}' in its input is of another run.`, {
           next: "Await it in the run that made it, and pass the value.",
         });
       }
@@ -29,15 +29,15 @@ export function encodeArgument(
   if (bytes !== null) {
     throw new SaltError(
       "TooLarge",
-      `Cannot call ${what}: its input has ${bytes} bytes, at most ${limits.valueBytesMax} (valueBytesMax) are allowed.`,
+      `Cannot ${what}: its input has ${bytes} bytes, at most ${limits.valueBytesMax} (valueBytesMax) are allowed.`,
       { next: "Pass it as a file." },
     );
   }
   if (refs.size > limits.refsPerCallMax) {
     throw new SaltError(
       "TooLarge",
-      `Cannot call ${what}: its input holds ${refs.size} refs, at most ${limits.refsPerCallMax} (refsPerCallMax) are allowed.`,
-      { next: "Await some of them first, or join them in groups by further tasks." },
+      `Cannot ${what}: its input holds ${refs.size} refs, at most ${limits.refsPerCallMax} (refsPerCallMax) are allowed.`,
+      { next: "Await them first, as in sum(await Promise.all(refs)), or join them in groups by further tasks." },
     );
   }
   return { text, refs: [...refs] };
