@@ -398,6 +398,8 @@ describe("events and agents", () => {
       json: { project: "shop", name: "paid", id: "e1", value: { n: 1 } },
     });
     expect(sent).toMatchObject({ status: 202, body: { id: "e1", position: expect.any(Number) } });
+    const lost = await call(stand, "POST", "/v1/events", { json: { project: "shpo", name: "paid" } });
+    expect([lost.status, lost.body.detail]).toEqual([404, "Cannot send the event: there is no project 'shpo'."]);
     expect((await call(stand, "GET", "/v1/agents")).body).toEqual({ rows: [], cursor: null });
     expect((await call(stand, "GET", `/v1/agents/agt_${"0".repeat(26)}`)).status).toBe(404);
   });

@@ -43,6 +43,12 @@ export function runActionHandlers(deps: ApiDeps): RunActionHandlers {
 
     async sendEvent({ body, texts, actor }) {
       const { project, name } = body;
+      // Nobody can wait in it, so the name is misspelt; to accept the event would be to lose it.
+      if ((await deps.registry.readCurrentRelease(project)) === null) {
+        throw new SaltError("NotFound", `Cannot send the event: there is no project '${project}'.`, {
+          next: "List what is registered with 'salt workflows list'.",
+        });
+      }
       const id = body.id ?? newId("evt", deps.clock, deps.random);
       const value = await storeValue(deps, texts.get("value") ?? "null");
       const { position } = await deps.runs.sendEvent({ project, name, id, value, by: actor });
