@@ -11,7 +11,7 @@ import {
   sendProblem,
   startFakeApi,
 } from "../testing/fake-api.ts";
-import { fakeCli, salt, temporaryFolder } from "../testing/fake-cli.ts";
+import { fakeCli, salt } from "../testing/fake-cli.ts";
 
 let api: FakeApi | null = null;
 afterEach(async () => {
@@ -121,6 +121,18 @@ describe("salt run", () => {
     const ran = await call(["run", "invoice", "--timeout", "200ms"], open);
     expect(ran.code).toBe(7);
     expect(ran.err).toContain("the run goes on");
+  });
+
+  it("says that the run waits for an agent when none is connected", async () => {
+    const open = shop(
+      {},
+      {
+        "GET /v1/runs/*/journal/stream": (_, answer) => sendEvents(answer, journal("x").slice(0, 1), "open"),
+        "GET /v1/agents": () => ({ rows: [], cursor: null }),
+      },
+    );
+    const ran = await call(["run", "invoice", "--timeout", "2500ms"], open);
+    expect(ran.err).toContain("No agent is connected: the run waits for one.\n→ salt agent starts one\n");
   });
 
   it("detaches at Ctrl-C with 130 and says how to watch; a second one asks to cancel", async () => {
@@ -319,16 +331,6 @@ describe("lists", () => {
       "GET /v1/agents": () => ({ rows: [agent], cursor: null }),
     });
     expect(none.err).toContain("→ salt agent starts one");
-  });
-});
-
-describe("salt triggers fire", () => {
-  it("takes a trigger of the folder's project by its name alone", async () => {
-    const { folder, remove } = await temporaryFolder();
-    await salt(["init", ".", "--name", "shop"], { cwd: folder });
-    await call(["triggers", "fire", "nightly"], { "POST /v1/triggers/*/*/fire": () => runView() }, { cwd: folder });
-    expect(api?.requests).toEqual(["POST /v1/triggers/shop/nightly/fire"]);
-    await remove();
   });
 });
 

@@ -24,6 +24,8 @@ import { taskTable } from "./task-table.ts";
 const secondInterruptMs = 2_000;
 /** In plain lines, a task's progress is told at most so often. */
 const saidEveryMs = 1_000;
+/** A run that has made no call for so long may wait for an agent that is not there. */
+const lonelyAfterMs = 1_500;
 /** Once the journal has ended, log lines are waited for until none came for so long, */
 const logsQuietMs = 300;
 /** and at most so long. */
@@ -97,6 +99,7 @@ class Watching {
     const screen = new LiveScreen(this.#cli, () => this.#table(`${run.project}/${run.workflow}  ${run.id}`));
     this.#screen = screen;
     const logsStop = new AbortController();
+    const lonely = setTimeout(() => void this.#tellLonely(screen), lonelyAfterMs);
     const logs = options.logs ? this.#followLogs(screen, AbortSignal.any([this.#stop.signal, logsStop.signal])) : null;
     try {
       const journal = this.#followJournal(screen);
@@ -106,12 +109,21 @@ class Watching {
       logsStop.abort();
       await logs;
     } finally {
+      clearTimeout(lonely);
       logsStop.abort();
       logs?.catch(() => undefined);
       screen.close({ keep: this.#progress.ended !== null });
       this.#screen = null;
     }
     return this.#progress.ended === null ? (this.#stopped ?? "detached") : null;
+  }
+
+  /** Nothing else would say why nothing happens. What cannot be found out is left unsaid. */
+  async #tellLonely(screen: LiveScreen): Promise<void> {
+    if (this.#progress.calls.length > 0) return;
+    const agents = await this.#client.call("listAgents", { query: { limit: 500 } }).catch(() => null);
+    if (agents === null || agents.rows.some((agent) => agent.connected) || this.#screen !== screen) return;
+    screen.line("No agent is connected: the run waits for one.\n→ salt agent starts one");
   }
 
   async #followJournal(screen: LiveScreen): Promise<void> {
