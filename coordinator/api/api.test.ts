@@ -262,6 +262,8 @@ describe("runs", () => {
     expect(misspelt.body.next).toContain("status");
     const cut = await call(own, "GET", "/v1/runs/run_01");
     expect([cut.status, cut.body.detail]).toEqual([404, "'run_01' is no run's id."]);
+    const digest = await call(own, "GET", "/v1/blobs/abc");
+    expect(digest.body.detail).toBe("'abc' is no SHA-256 in lower-case hexadecimal digits.");
   });
 
   it("answer 404 where there is none, and say so of a beginning that fits several", async () => {

@@ -76,6 +76,11 @@ function readParams(route: Route, context: Context): Readonly<Record<string, str
   return params;
 }
 
+const whatParams: Readonly<Record<string, string>> = {
+  sha256: "SHA-256 in lower-case hexadecimal digits",
+  key: "call's key",
+};
+
 function notOne(param: string, given: string): SaltError {
   const value = `'${given.slice(0, 100)}'`;
   if (param === "run") {
@@ -83,8 +88,8 @@ function notOne(param: string, given: string): SaltError {
       next: "Give 'run_' and at least 6 of the characters that come after it.",
     });
   }
-  const ids = ["release", "agent", "token", "sha256"];
-  return new SaltError("NotFound", ids.includes(param) ? `${value} is no ${param}'s id.` : `${value} is no ${param}.`);
+  const idOf = ["release", "agent", "token"].includes(param) ? `${param}'s id` : null;
+  return new SaltError("NotFound", `${value} is no ${idOf ?? whatParams[param] ?? param}.`);
 }
 
 function readQuery(schema: z.ZodType, context: Context): unknown {
