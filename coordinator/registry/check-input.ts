@@ -95,8 +95,7 @@ export function checkInput(
   }
   const issues = findIssues(compiled, given ? request.input : {});
   if (issues.length === 0) return request.input;
-  const first = issues[0];
-  const where = first?.path ? `at '${first.path}' it ${first.message}` : `it ${first?.message}`;
+  const where = firstIssue(issues);
   throw new SaltError(
     "InvalidInput",
     `Cannot open a run of '${project}/${workflow}': ${given ? "input is not valid, " : "it needs an input, "}${where}.`,
@@ -105,6 +104,11 @@ export function checkInput(
       details: { issues },
     },
   );
+}
+
+/** The first issue as the end of a sentence. */
+export function firstIssue([first]: readonly SchemaIssue[]): string {
+  return first?.path ? `at '${first.path}' it ${first.message}` : `it ${first?.message}`;
 }
 
 export function unknownWorkflow(release: ReleaseRecord, workflow: string): SaltError {

@@ -1,7 +1,7 @@
 import { SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { type Manifest, manifestSchema } from "#shared/protocol/manifest.ts";
-import { compileSchema, findIssues, standIns } from "./check-input.ts";
+import { compileSchema, findIssues, firstIssue, standIns } from "./check-input.ts";
 
 /**
  * A manifest that can be registered: of the right form, within its bound, each name once, schemas that compile, triggers
@@ -37,7 +37,8 @@ export function checkManifest(given: unknown): Manifest {
       const given = trigger.input === undefined ? standIns(type.input) : [trigger.input];
       const issues = findIssues(input, given.find((value) => findIssues(input, value).length === 0) ?? given.at(-1));
       if (issues.length > 0) {
-        throw refuse(`the input of trigger '${trigger.name}' is not what workflow '${type.name}' takes`, { issues });
+        const why = `is not what workflow '${type.name}' takes, ${firstIssue(issues)}`;
+        throw refuse(`the input of trigger '${trigger.name}' ${why}`, { issues });
       }
     }
   }

@@ -65,6 +65,11 @@ describe("registerRelease", () => {
       ["a bad name", { ...manifestOf(), project: "../up" }, /\/project/],
       ["no binary", manifestOf({ binaries: {} }), /no binary/],
       ["an unknown workflow", manifestOf({ triggers: [{ ...cron, workflow: "no" }] }), /'no'/],
+      [
+        "an input that does not fit",
+        manifestOf({ triggers: [{ ...cron, workflow: "main", input: { n: "x" } }] }),
+        /the input of trigger 'nightly' is not what workflow 'main' takes, at '\/n' it must be number\./,
+      ],
       ["a trigger twice", manifestOf({ triggers: [cron, cron] }), /two of the trigger 'nightly'/],
       [
         "a bad expression",
