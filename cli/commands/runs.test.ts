@@ -1,7 +1,15 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { CallKey } from "#shared/domain/ids.ts";
 import type { TaskView } from "#shared/protocol/api.ts";
-import { type FakeApi, type Handler, runId, runView, sendEvents, startFakeApi } from "../testing/fake-api.ts";
+import {
+  type FakeApi,
+  type Handler,
+  otherRunId,
+  runId,
+  runView,
+  sendEvents,
+  startFakeApi,
+} from "../testing/fake-api.ts";
 import { salt } from "../testing/fake-cli.ts";
 
 let api: FakeApi | null = null;
@@ -103,4 +111,12 @@ describe("warnings", () => {
     expect(ran.out).toMatch(/^warnings +1\n +score#1: fresh: two days old\n/m);
     expect(ran.out).not.toContain("whole");
   });
+});
+
+it("salt runs get names the run of each child workflow", async () => {
+  const rows = [task, { ...task, key: "pay#1", kind: "child", attempt: 0, agent: null, child: otherRunId }];
+  const handlers = { "GET /v1/runs/*": () => runView(), "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }) };
+  const ran = await call(["runs", "get", runId], handlers);
+  expect(ran.out).toMatch(/TASK .* AGENT +CHILD RUN +PROGRESS +FAILURE\n/);
+  expect(ran.out).toMatch(new RegExp(`pay#1 +running +\\d[^\n]* ${otherRunId}`));
 });

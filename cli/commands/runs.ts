@@ -144,12 +144,15 @@ const progressColumn: Column<TaskView> = {
   text: ({ progress }) => (progress ? progressText(progress) : ""),
 };
 
+const childColumn: Column<TaskView> = { title: "CHILD RUN", text: (task) => task.child ?? "", shorten: shortId };
+
 const taskColumns = (cli: Cli, tasks: readonly TaskView[]): Column<TaskView>[] => [
   { title: "TASK", text: (task) => task.key },
   { title: "STATUS", text: (task) => task.status, paint: paintStatus },
-  { title: "ATTEMPT", text: (task) => String(task.attempt), align: "right" },
+  { title: "ATTEMPT", text: (task) => (task.attempt === 0 ? "" : String(task.attempt)), align: "right" },
   { title: "TOOK", text: (task) => durationText((task.endedAtMs ?? cli.nowMs()) - task.createdAtMs), align: "right" },
   { title: "AGENT", text: (task) => task.agent ?? "" },
+  ...(tasks.some((task) => task.child) ? [childColumn] : []),
   ...(tasks.some((task) => task.progress) ? [progressColumn] : []),
   { title: "FAILURE", text: (task) => (task.failure ? `${task.failure.type}: ${task.failure.message}` : "") },
 ];
