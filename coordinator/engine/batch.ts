@@ -13,6 +13,8 @@ export interface Pending {
   readonly sinceMs: number;
   losses: number;
   unmet: boolean;
+  /** How often its decision has thrown. */
+  doubts: number;
   /** What it looks at is read past the cache. */
   fresh: boolean;
 }
@@ -53,6 +55,8 @@ interface BatchDeps {
 
 /** Rounds of reads that one move may need. */
 const roundsMax = 8;
+/** Decisions that may throw before the move does. */
+const doubtsMax = 3;
 
 /** Thrown by a view when a decision looks at what has not been read yet; caught by the batch, which reads it. */
 class Unread {
@@ -159,11 +163,30 @@ class GroupBatch implements Batch {
       this.#write(pending, decision.transactions, decision.answer, looked);
     } catch (unread) {
       if (!(unread instanceof Unread)) {
-        pending.reject(unread);
+        this.#doubt(pending, looked, unread, { wanted, again, left });
         return;
       }
       for (const key of unread.keys) wanted.keys.add(key);
       if (unread.rows) wanted.ranges.set(unread.rows.index, unread.rows.limit);
+      again.push(pending);
+    }
+  }
+
+  /**
+   * What a decision throws may come of records that were read at different times and do not fit each other: it is made
+   * again on all of them as they are at one time, before it is believed.
+   */
+  #doubt(
+    pending: Pending,
+    looked: ReadonlyMap<Key, unknown>,
+    error: unknown,
+    { wanted, again, left }: { wanted: Wanted; again: Pending[]; left: Pending[] },
+  ): void {
+    pending.doubts += 1;
+    if (pending.doubts > doubtsMax) pending.reject(error);
+    else if ([...looked.keys()].some((key) => this.#overlay.has(key))) left.push(pending);
+    else {
+      for (const key of looked.keys()) wanted.keys.add(key);
       again.push(pending);
     }
   }

@@ -122,10 +122,12 @@ class PartitionLine {
         reject,
         losses: 0,
         unmet: false,
+        doubts: 0,
         fresh: move.fresh === true,
         sinceMs: this.#deps.clock.monotonicMs(),
       });
-      this.#schedule();
+      if (this.#closed) this.close();
+      else this.#schedule();
     });
   }
 
