@@ -19,6 +19,7 @@ import { writeNewRun } from "../state/new-run.ts";
 import { readJournal } from "../state/read-journal.ts";
 import { makeReady } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
+import { readMailboxes, unreadSignals } from "../state/unread-signals.ts";
 
 export interface RetryDeps {
   readonly engine: Engine;
@@ -54,11 +55,12 @@ export async function retryRun(deps: RetryDeps, request: { run: RunId; by: strin
   }
   const id = newRunId(partition, deps.clock, deps.random);
   const kept = cut(await readJournal(deps.engine, run.id), run);
+  const unread = unreadSignals(kept).map((signal) => signal.id);
   const open = await deps.mover.move(partition, openCopy, { id, run, workflow, by: request.by });
   for (let start = 0; start < kept.length; start += entriesPerMove) {
     const entries = kept.slice(start, start + entriesPerMove);
     const tasks = await readCalls(deps.engine, run.id, entries);
-    await deps.mover.move(partition, copyEntries, { id: open, start, entries, tasks });
+    await deps.mover.move(partition, copyEntries, { id: open, start, entries, tasks, unread });
   }
   await deps.mover.move(partition, startCopy, { id, runTimeoutMs: run.runTimeoutMs });
   return id;
@@ -74,9 +76,10 @@ function cut(journal: readonly LogEntry[], run: RunRecord): JournalRecord[] {
     run.cancel ? record.e === "cancel" : record.e === "settled" && record.outcome === "failed",
   );
   const before = records.slice(0, last < 0 ? records.length : last);
-  const settled = new Set(before.flatMap((record) => (record.e === "settled" ? [record.key] : [])));
+  const { over } = readMailboxes(before);
+  const ended = new Set([...over, ...before.flatMap((record) => (record.e === "settled" ? [record.key] : []))]);
   return before.filter(
-    (record) => record.e === "settled" || record.e === "signal" || (record.e === "called" && settled.has(record.key)),
+    (record) => record.e === "settled" || record.e === "signal" || (record.e === "called" && ended.has(record.key)),
   );
 }
 
@@ -122,19 +125,21 @@ interface CopyEntries {
   readonly start: number;
   readonly entries: readonly JournalRecord[];
   readonly tasks: readonly TaskRecord[];
+  /** Ids of the signals that no wait has taken. */
+  readonly unread: readonly string[];
 }
 
 const copyEntries: Move<CopyEntries, void> = {
   name: "copyEntries",
   reads: ({ id, tasks }) => [runKey(id), ...tasks.map(({ key }) => taskKey(taskId(id, key)))],
-  decide(view, { id, start, entries, tasks }) {
+  decide(view, { id, start, entries, tasks, unread }) {
     const change = new Change(view);
     // The first entry of a journal says that the run was opened.
     change.check({ kind: "end", log: journalLog(id), position: start + 1 });
     if (view.unmet) return { transactions: [], answer: () => undefined };
     for (const entry of entries) {
       change.journal(id, entry);
-      if (entry.e === "signal") keepUnread(change, id, entry);
+      if (entry.e === "signal" && unread.includes(entry.id)) keepUnread(change, id, entry);
     }
     for (const task of tasks) {
       change.set(taskKey(taskId(id, task.key)), { ...task, run: id });

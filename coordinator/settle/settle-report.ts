@@ -270,6 +270,8 @@ function replay(
   const losses = given === task.given ? task.losses : 1;
   const crashed = { ...task, given, losses };
   if (losses < limits.crashesWithoutProgressMax) {
+    // Its park was not heard of: it is replayed like any other.
+    if (run.parked) change.set(runKey(run.id), { ...run, parked: null });
     // It is in the attempts alone: in the journal it would look like getting further.
     retryTask(change, crashed, pauseMs(replayRetry, losses, input.jitter));
     return "retried";

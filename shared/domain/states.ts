@@ -18,13 +18,13 @@ export type RunStatus = "queued" | "running" | "parked" | Exclude<RunState, "ope
  * The legal moves of a task. `waiting`: a ref it was given is not settled;
  * or, of a call that no agent executes (child workflow, sleep, signal, event), what it waits for has not come. `ready`: in a queue or leased. `delayed`:
  * a retry, or a call with a delay, waits for its time. `parked`: a workflow that was let go and waits for its journal
- * to grow. The last three are terminal.
+ * to grow; its program may still report, when it did not hear that it was parked. The last three are terminal.
  */
 export const taskMoves: Readonly<Record<TaskState, readonly TaskState[]>> = {
   waiting: ["ready", "succeeded", "failed", "cancelled"],
   ready: ["delayed", "parked", "succeeded", "failed", "cancelled"],
   delayed: ["ready", "succeeded", "failed", "cancelled"],
-  parked: ["ready", "failed", "cancelled"],
+  parked: ["ready", "delayed", "succeeded", "failed", "cancelled"],
   succeeded: [],
   failed: [],
   cancelled: [],
