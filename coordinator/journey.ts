@@ -160,7 +160,10 @@ function joinLoops(deps: JoinLoops): Loops {
   return new Loops({
     ...deps,
     fireTimers: (partition) => fireTimers({ engine, mover, endRun }, partition),
-    expireLeases: (partition) => expireLeases({ engine, mover }, partition),
+    async expireLeases(partition) {
+      await expireLeases({ engine, mover }, partition);
+      await fleet.letGoLost(partition);
+    },
     closeRun: (run) => closeRun({ engine, mover, stopLease, cancelChild }, run),
     resolveDependents: (task) => resolveDependents({ mover }, task),
     deliver: (partition, member, message) => deliverMessage(events, partition, member, message),

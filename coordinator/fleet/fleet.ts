@@ -1,10 +1,18 @@
 import type { WebSocket } from "ws";
 import { SaltError } from "#shared/domain/errors.ts";
-import { type Partition, partitionFor, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
+import { type Partition, partitionFor, partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import { type AgentFrame, type AttemptName, agentBatchSchema } from "#shared/protocol/agent.ts";
-import type { Claim, ClaimWant, Engine, LogEntry, Transaction } from "../engine/engine.ts";
+import {
+  type Claim,
+  type ClaimWant,
+  type Engine,
+  type LeaseRecord,
+  type LogEntry,
+  leaseKey,
+  type Transaction,
+} from "../engine/engine.ts";
 import type { Draft } from "../engine/move.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { parseQueue } from "../state/queues.ts";
@@ -200,6 +208,24 @@ export class Fleet {
 
   pokeAll(): void {
     for (const [partition, queues] of this.#nonEmpty) if (queues.size > 0) this.#deps.mover.poke(partition);
+  }
+
+  /** C14: a lease that its agent never took up or forgot, and that has moved on since, takes up no credit any more. */
+  async letGoLost(partition: Partition): Promise<void> {
+    for (const session of this.#sessions.values()) {
+      const silent = session
+        .silent(this.#deps.leaseTtlMs + limits.grantHoldMs)
+        .filter(({ task }) => partitionOf(runOfTask(task)) === partition);
+      if (silent.length === 0) continue;
+      const { found } = await this.#deps.engine.get(silent.map(({ task }) => leaseKey(partition, task)));
+      for (const [index, { stamp, value }] of found.entries()) {
+        const { holder } = JSON.parse(value ?? '{"holder":""}') as LeaseRecord;
+        const lease = silent[index];
+        if (!lease || (stamp === String(lease.fence) && holder === session.holder)) continue;
+        if (session.held.get(lease.task)?.fence === lease.fence) session.drop(lease.task);
+      }
+      this.#deps.mover.poke(partition);
+    }
   }
 
   /** A sweep's look at the engine's own list of queues. */

@@ -93,6 +93,7 @@ async function hold(
 ): Promise<void> {
   // What was reported meanwhile is over, not stale.
   const open = leases.filter((lease) => isHeld(session, lease));
+  session.hear(open);
   const { stale } = await deps.hops.holdLeases(open, { state });
   tellStale(
     deps,
@@ -102,6 +103,7 @@ async function hold(
 }
 
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
+  session.hear(frame.leases);
   const { held, stale } = await deps.hops.holdLeases(frame.leases, {});
   if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
   tellStale(deps, session, stale);

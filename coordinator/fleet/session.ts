@@ -1,7 +1,7 @@
 import type { WebSocket } from "ws";
 import type { AgentId, TaskId } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
-import type { AgentFrame, CoordinatorFrame } from "#shared/protocol/agent.ts";
+import type { AgentFrame, AttemptName, CoordinatorFrame } from "#shared/protocol/agent.ts";
 import { type Offer, parseQueue, satisfies } from "../state/queues.ts";
 import type { JournalFeed } from "./journal-feed.ts";
 import { Outbound } from "./outbound.ts";
@@ -25,11 +25,15 @@ export class Session {
   readonly #outbound: Outbound;
   readonly #matches = new Map<string, boolean>();
   readonly #heldByKind = { task: 0, workflow: 0 };
+  readonly #clock: Clock;
+  /** When the agent last spoke of a lease, or was given it. */
+  readonly #heardAtMs = new Map<TaskId, number>();
   #credit = { task: 0, workflow: 0 };
   draining = false;
 
   constructor(socket: WebSocket, hello: Extract<AgentFrame, { t: "hello" }>, number: number, clock: Clock) {
     this.#socket = socket;
+    this.#clock = clock;
     this.#outbound = new Outbound(socket, clock);
     this.agent = hello.agent;
     this.number = number;
@@ -64,6 +68,7 @@ export class Session {
   hold(task: TaskId, held: Held): void {
     this.drop(task);
     this.held.set(task, held);
+    this.#heardAtMs.set(task, this.#clock.monotonicMs());
     this.#heldByKind[held.kind] += 1;
   }
 
@@ -72,7 +77,22 @@ export class Session {
     if (!held) return;
     held.feed?.close();
     this.held.delete(task);
+    this.#heardAtMs.delete(task);
     this.#heldByKind[held.kind] -= 1;
+  }
+
+  /** The agent spoke of leases. */
+  hear(leases: readonly AttemptName[]): void {
+    const nowMs = this.#clock.monotonicMs();
+    for (const { task } of leases) if (this.held.has(task)) this.#heardAtMs.set(task, nowMs);
+  }
+
+  /** Leases of which the agent has not spoken for so long. */
+  silent(forMs: number): AttemptName[] {
+    const untilMs = this.#clock.monotonicMs() - forMs;
+    return [...this.held]
+      .filter(([task]) => (this.#heardAtMs.get(task) ?? 0) < untilMs)
+      .map(([task, { fence }]) => ({ task, fence }));
   }
 
   close(code: number, reason: string): void {
