@@ -188,6 +188,28 @@ describe("a mailbox", () => {
   });
 });
 
+describe("a retry of a run", () => {
+  it("C24 copies the waits that took a signal, so that none of them takes it again", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 1, 1);
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    agent.calls(workflow, [signalCall(1)]);
+    await agent.next("accepted");
+    await signal(journey, run, "s1");
+    agent.calls(workflow, [taskCall("work#1")], 3);
+    agent.fail(await agent.lease());
+    await agent.entries((entry) => entry.e === "settled");
+    agent.fail(workflow, { type: "TaskFailed" });
+    await ended(journey, run);
+    const again = await journey.runs.retryRun({ run, by: "test" });
+    if (!again) throw new Error("a run");
+    expect(await journalOf(journey, again)).toMatchObject([{ e: "opened" }, { key: "signal:go#1" }, { id: "s1" }]);
+    agent.calls(await agent.lease(), [signalCall(2, { timeoutMs: 20 })], 3);
+    await agent.entries((entry) => entry.e === "settled" && entry.outcome === "timedOut");
+  });
+});
+
 describe("a lease", () => {
   it("C11 accepts a report after the deadline, when the task is back in its queue, and counts the attempt once", async () => {
     const journey = await start();
@@ -257,6 +279,22 @@ describe("a lease", () => {
     await ended(journey, run);
     const { queue } = await task(journey, run, "@workflow");
     expect((await journey.engine.range(queueIndex(partitionOf(run), queue), { limit: 9 })).rows).toEqual([]);
+  });
+
+  it("C23 replays a workflow whose program ended before it heard that it was parked", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 0, 1);
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    agent.calls(workflow, [signalCall(1)]);
+    await agent.next("accepted");
+    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["signal:go#1"] });
+    await agent.next("parked");
+    const failure = { type: "ProgramExited", message: "exit 1", retryable: true };
+    agent.report(workflow, { kind: "fail", failure });
+    await agent.next("accepted");
+    expect(await signal(journey, run, "s1")).toEqual({ kind: "done" });
+    expect(await agent.lease()).toMatchObject({ task: workflow.task, attempt: 2 });
   });
 
   it("is let go at once when its task turns out to have ended", async () => {
@@ -526,6 +564,21 @@ describe("two coordinators", () => {
     await workflows.next("accepted");
     tasks.credit(1, 0);
     expect(await tasks.lease()).toMatchObject({ name: "work" });
+  });
+
+  it("C6 believe no decision that threw over records from different times", async () => {
+    const first = await start();
+    const second = await start({ engine: first.engine });
+    const agent = await connect(first, 0, 1);
+    const run = await first.open();
+    const workflow = await agent.lease();
+    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 1, awaiting: [] });
+    await agent.next("parked");
+    agent.credit(0, 0);
+    await signal(second, run, "s1");
+    // The first reads the workflow's task anew, and has the run from when it was parked.
+    await first.mover.move(partitionAt(0), giveBack, { task: workflow.task, fence: workflow.fence, why: "handback" });
+    expect(await signal(first, run, "s2")).toEqual({ kind: "done" });
   });
 
   it("C2 take their time from the engine, however wrong their own clocks are", async () => {

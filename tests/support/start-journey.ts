@@ -15,6 +15,8 @@ const anything = true as const;
 export async function startJourney(
   options: {
     engine?: Engine;
+    /** Where the project is registered. Default: `engine`. */
+    register?: Engine;
     clock?: Clock;
     random?: Random;
     logger?: JourneyDeps["logger"];
@@ -56,7 +58,7 @@ export async function startJourney(
   };
   const release = { id: "rel_1", manifest, createdAtMs: 0, createdBy: "test" };
   const project = { name: "demo", release: "rel_1", updatedAtMs: 0 };
-  await engine.commit(partition, [
+  await (options.register ?? engine).commit(partition, [
     {
       checks: [],
       writes: [
