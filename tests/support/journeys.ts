@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -174,13 +175,14 @@ export function memoryOf(pid: number): number {
 }
 
 /**
- * Numbers in [0, 1) from a seed, which is printed so that a failure can be had again: `SALT_SEED=<seed>`.
+ * Numbers in [0, 1) from a seed, which is printed so that a failure can be had again: `SALT_SEED=<seed>`. Each `what`
+ * has numbers of its own.
  * (mulberry32, by Tommy Ettinger, public domain.)
  */
 export function seededRandom(what: string): () => number {
   const seed = Number(process.env.SALT_SEED ?? Date.now() % 1_000_000);
   console.info(`${what}: SALT_SEED=${seed}`);
-  let state = seed >>> 0;
+  let state = createHash("sha256").update(`${seed} ${what}`).digest().readUInt32LE();
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
     let mixed = Math.imul(state ^ (state >>> 15), state | 1);

@@ -1,3 +1,4 @@
+import { mkdtemp } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
@@ -45,7 +46,7 @@ export interface UnderFire {
  * what must: the right output, each call settled once, none executed again after it had settled.
  */
 export async function runUnderFire(salt: Salt, fire: Fire): Promise<UnderFire> {
-  const effects = path.join(salt.folder, `effects-${Math.round(fire.random() * 1e9)}`);
+  const effects = path.join(await mkdtemp(path.join(salt.folder, "effects-")), "executions");
   const expected = expectedOutput();
   const startedAtMs = performance.now();
   const { id } = await salt.open("journeys/wave", { ...shape, effects, paceMs: fire.paceMs ?? 8 });

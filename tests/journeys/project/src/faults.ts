@@ -63,7 +63,7 @@ export const twice = task({ name: "twice" }, async () => {
     }
     return write.apply(this, given);
   } as typeof write;
-  return "first";
+  return { said: "first", pid: process.pid };
 });
 
 /** Prints and returns everything that it was started with. */
