@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -149,7 +149,7 @@ async function waitForRun(client: Client, run: string, until = hasEnded, timeout
   }
 }
 
-/** Programs outlive an agent that was killed, to be taken up by the next; after a test there is none. */
+/** Programs outlive an agent that was killed, to be taken up by the next; after a test there is none, nor its sockets. */
 function killPrograms(folder: string): void {
   for (const agent of readdirSync(folder, { withFileTypes: true })) {
     if (!agent.isDirectory()) continue;
@@ -160,7 +160,14 @@ function killPrograms(folder: string): void {
         // It has ended by itself.
       }
     }
+    removeSockets(path.join(folder, agent.name, "sockets"));
   }
+}
+
+function removeSockets(file: string): void {
+  if (!existsSync(file)) return;
+  const sockets = readFileSync(file, "utf8");
+  if (path.basename(sockets).startsWith("salt-")) rmSync(sockets, { recursive: true, force: true });
 }
 
 function programsOf(processes: string): number[] {
