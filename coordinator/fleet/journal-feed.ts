@@ -1,6 +1,6 @@
 import { type CallKey, partitionOf, type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
-import type { Clock } from "#shared/ports.ts";
+import type { Clock, Timer } from "#shared/ports.ts";
 import type { Entry, Value } from "#shared/protocol/common.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
 import type { GroupMover } from "../engine/mover.ts";
@@ -19,6 +19,8 @@ const entriesPerFrame = 200;
 const frameChars = limits.frameBytesMax / 4;
 /** Before it reads again what the engine did not answer. */
 const retryMs = 200;
+/** That a call is journaled tells its program nothing new: such entries wait so long for company. */
+const heldMs = 5;
 
 /**
  * Gives one leased workflow its run's journal: what there is, then what is appended, in order and without gap.
@@ -27,6 +29,7 @@ const retryMs = 200;
  *     lease itself was.
  * F2  What a commit of this coordinator appended is handed on from memory; anything else is read from the log.
  * F3  The output of a settled call rides along up to the lease's `journalEnd`, and later only when it is awaited.
+ * F4  An entry that says no more than that the program's own call is journaled may wait `heldMs` for a next one.
  */
 export class JournalFeed {
   readonly task: TaskId;
@@ -44,6 +47,7 @@ export class JournalFeed {
   /** The log may hold more than was heard of. */
   #unsure = false;
   #pumping = false;
+  #held: Timer | null = null;
   #closed = false;
 
   readonly #onClose: () => void;
@@ -98,7 +102,9 @@ export class JournalFeed {
     this.#end = Math.max(this.#end, entry.position);
     if (!this.#started) return;
     this.#follow([entry]);
-    void this.#pump();
+    if (isOwnCall(entry) && this.#pending.length < entriesPerFrame) {
+      this.#held ??= this.#deps.clock.after(heldMs, () => void this.#pump());
+    } else void this.#pump();
   }
 
   /** The journal may have grown by another's commit. */
@@ -109,6 +115,7 @@ export class JournalFeed {
 
   close(): void {
     this.#closed = true;
+    this.#held?.cancel();
     this.#onClose();
   }
 
@@ -123,6 +130,8 @@ export class JournalFeed {
   }
 
   async #pump(): Promise<void> {
+    this.#held?.cancel();
+    this.#held = null;
     if (this.#pumping) return;
     this.#pumping = true;
     try {
@@ -218,6 +227,8 @@ export class JournalFeed {
     });
   }
 }
+
+const isOwnCall = ({ value }: LogEntry): boolean => value.startsWith('{"e":"called"');
 
 function entryOf(record: JournalRecord, p: number, at: number, task: TaskRecord | null): Entry {
   switch (record.e) {

@@ -10,7 +10,11 @@ import { storeBlob } from "./store-value.ts";
 /** Bytes of values that a run has inline in its records. */
 const inlineKey = (run: RunId): Key => keyIn(partitionOf(run), `count/${run}/inline`);
 
-const inlineBytesOf = (value: Value): number => ("json" in value ? value.json.length : 0);
+/** A value so small stays inline whatever a run has, and is not counted: as a blob its reference alone would be as long. */
+const alwaysInlineBytes = 256;
+
+const inlineBytesOf = (value: Value): number =>
+  "json" in value && value.json.length > alwaysInlineBytes ? value.json.length : 0;
 
 /** Counts values that a transaction stores inline. */
 export function countInline(change: Change, run: RunId, ...values: readonly (Value | undefined)[]): void {
@@ -18,8 +22,6 @@ export function countInline(change: Change, run: RunId, ...values: readonly (Val
   if (bytes > 0) change.add(inlineKey(run), bytes);
 }
 
-/** A value so small stays inline whatever a run has: as a blob its reference alone would be as long. */
-const alwaysInlineBytes = 256;
 const knownRunsMax = 1_000;
 
 /**
@@ -39,7 +41,7 @@ export class InlineBudget {
   /** The value as it is to be stored: itself, or the blob that now holds it. */
   async store(run: RunId, value: Value): Promise<Value> {
     const bytes = inlineBytesOf(value);
-    if (!("json" in value) || bytes <= alwaysInlineBytes) return value;
+    if (!("json" in value) || bytes === 0) return value;
     const used = this.#used.get(run) ?? (await this.#read(run));
     if (used.bytes + bytes <= limits.runInlineBytesMax) {
       used.bytes += bytes;
