@@ -1,4 +1,3 @@
-import type { SaltError } from "#shared/domain/errors.ts";
 import type { AgentId } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 
@@ -59,5 +58,3 @@ export interface AgentDeps {
   readonly random: Random;
   readonly logger: Logger;
 }
-
-export type Refused = (error: SaltError) => void;

@@ -188,6 +188,5 @@ function joinRuns(deps: RunsDeps): Runs {
     signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
     sendEvent: (request) => sendEvent({ engine, mover, partitions: deps.partitions }, request),
     journalGrew: (run, signal) => growth.wait(run, signal),
-    logGrew: (run, _key, signal) => growth.wait(run, signal),
   };
 }

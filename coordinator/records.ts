@@ -150,7 +150,6 @@ export const projectKey = (partition: Partition, project: string): Key => keyIn(
 export const projectsIndex = (partition: Partition): Key => keyIn(partition, "projects");
 export const agentKey = (partition: Partition, agent: string): Key => keyIn(partition, `agent/${agent}`);
 export const agentsIndex = (partition: Partition): Key => keyIn(partition, "agents");
-export const blobKey = (partition: Partition, sha256: Sha256): Key => keyIn(partition, `blob/${sha256}`);
 
 /**
  * Journal entries as stored. A settled entry names no output: that is in the task's record (or the child run's), once.

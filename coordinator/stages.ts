@@ -1,4 +1,4 @@
-import type { CallKey, RunId } from "#shared/domain/ids.ts";
+import type { RunId } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
 
 /**
@@ -45,5 +45,4 @@ export interface Runs {
   }): Promise<{ position: number }>;
   /** Whether something about the run's journal may have changed: a hint that ends waits early. */
   journalGrew(run: RunId, signal: AbortSignal): Promise<void>;
-  logGrew(run: RunId, key: CallKey, signal: AbortSignal): Promise<void>;
 }

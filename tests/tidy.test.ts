@@ -127,8 +127,8 @@ describe("size and words", () => {
   test("nothing names the place where it was written, or leaves work for later", () => {
     // In two parts, so that this file does not say them.
     const parts = [
-      ["/work/", "main"],
-      ["/work/", "shared"],
+      ["/wo", "rk/main"],
+      ["/wo", "rk/shared"],
       ["/ro", "ot/"],
       ["TO", "DO"],
       ["FIX", "ME"],

@@ -1,6 +1,6 @@
-import { type Partition, partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
-import type { Engine, IndexRow } from "../engine/engine.ts";
+import type { IndexRow } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import {
   dependentsIndex,
@@ -76,10 +76,4 @@ function failDependent(change: Change, given: TaskRecord, id: TaskId, dependentI
 
 export async function resolveDependents(deps: { mover: Mover }, id: TaskId): Promise<void> {
   while ((await deps.mover.move(partitionOf(runOfTask(id)), resolveSome, id)) === "more");
-}
-
-/** Goes on with what a coordinator that stopped had begun. */
-export async function resumeResolving(deps: { mover: Mover; engine: Engine }, partition: Partition): Promise<void> {
-  const { rows } = await deps.engine.range(resolvingIndex(partition), { limit: 100 });
-  await Promise.all(rows.map((row) => resolveDependents(deps, row.member as TaskId)));
 }

@@ -11,7 +11,6 @@ export type TaskId = Brand<"TaskId">;
 /** A call's key within its run: an explicit key, or `<name>#<n>` for the n-th call of that name, counted from 1. */
 export type CallKey = Brand<"CallKey">;
 export type AgentId = Brand<"AgentId">;
-export type TokenId = Brand<"TokenId">;
 /** 64 lower-case hex digits. */
 export type Sha256 = Brand<"Sha256">;
 /** `p0` … : the unit of atomic commits. */
