@@ -1,5 +1,3 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
 import { WebSocketServer } from "ws";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Random } from "#shared/ports.ts";
@@ -10,17 +8,14 @@ import { createAccess } from "./access/access.ts";
 import { createApi } from "./api/create-api.ts";
 import { requireSafeBind } from "./api/host-check.ts";
 import { startServer } from "./api/start-server.ts";
-import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
-import { createSqliteEngine } from "./engine/sqlite/sqlite-engine.ts";
 import { joinStages } from "./journey.ts";
+import { openStores, type StoreOptions } from "./open-stores.ts";
 
-export interface CoordinatorOptions {
+export interface CoordinatorOptions extends StoreOptions {
   /** Default `127.0.0.1`. */
   readonly host?: string;
   /** Default 7420; 0 takes any free one. */
   readonly port?: number;
-  /** Holds `salt.db` and `blobs/`; made when absent. */
-  readonly dataFolder: string;
   /** Lets it listen on other addresses than loopback. Default false: `UnsafeBind`. */
   readonly allowRemote?: boolean;
   readonly logger: {
@@ -46,15 +41,12 @@ export interface Coordinator {
   close(): Promise<void>;
 }
 
-/** A coordinator on the embedded stores: one file for its state, one folder for its bytes. */
 export async function startCoordinator(options: CoordinatorOptions): Promise<Coordinator> {
   const { clock = systemClock, random = systemRandom, logger, version = "0.1.0", host = "127.0.0.1" } = options;
   // Before anything is made that the next start would find.
   requireSafeBind(host, options.allowRemote ?? false);
-  await mkdir(options.dataFolder, { recursive: true, mode: 0o700 });
-  const engine = await createSqliteEngine({ file: join(options.dataFolder, "salt.db"), clock });
-  const blobs = await createDiskBlobs({ folder: join(options.dataFolder, "blobs") });
-  const partitions = 1;
+  const stores = await openStores(options, { clock });
+  const { engine, blobs, partitions } = stores;
   const journey = joinStages({
     engine,
     blobs,
@@ -107,8 +99,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       journey.close();
       await server.close();
       sockets.close();
-      await blobs.close();
-      await engine.close();
+      await stores.close();
     },
   };
 }

@@ -19,8 +19,8 @@ export interface Engine {
   range(index: Key, query: RangeQuery): Promise<{ readonly nowMs: number; readonly rows: readonly IndexRow[] }>;
   /** Entries of a log after a position (0 for all), at most `limit` and at most about `bytesMax`, at least one if any. */
   read(log: Key, after: number, limit: number, bytesMax?: number): Promise<readonly LogEntry[]>;
-  /** A hint to look, never the only carrier of a fact. Ends when `signal` aborts. */
-  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string>;
+  /** Hints from this call on: may be lost and repeated, never the only carrier of a fact. Ends when `signal` aborts. */
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint>;
   close(): Promise<void>;
 }
 
@@ -78,7 +78,14 @@ export type Write =
   /** The next position is answered in `positions`. The entry's time is the commit's. */
   | { readonly kind: "append"; readonly log: Key; readonly value: string }
   | { readonly kind: "add"; readonly counter: Key; readonly delta: number }
-  | { readonly kind: "signal"; readonly topic: string };
+  /** Hints those who listen to the topic, once for each note of the batch. */
+  | ({ readonly kind: "signal" } & Hint);
+
+/** What may have changed: a topic, and a word about it that the engine passes on. */
+export interface Hint {
+  readonly topic: string;
+  readonly note: string;
+}
 
 export interface Transaction {
   readonly checks: readonly Check[];

@@ -1,8 +1,26 @@
+import type { Hint } from "./engine.ts";
+
 interface Listener {
   readonly topics: ReadonlySet<string>;
-  /** Topics signalled and not yet taken. A set, so that a listener that does not keep up costs no more than its topics. */
-  readonly pending: Set<string>;
+  /** Hints not yet taken, each once. */
+  readonly pending: Map<string, Hint>;
   wake: () => void;
+}
+
+/** Hints that a listener which does not keep up is kept; what is beyond is lost. */
+export const pendingHintsMax = 10_000;
+
+/** Each different hint once. */
+export class HintSet {
+  readonly #hints = new Map<string, Hint>();
+
+  add({ topic, note }: Hint): void {
+    this.#hints.set(nameOf({ topic, note }), { topic, note });
+  }
+
+  [Symbol.iterator](): Iterator<Hint> {
+    return this.#hints.values();
+  }
 }
 
 /** Hints between the users of one engine in one process. */
@@ -10,19 +28,20 @@ export class Hints {
   readonly #listeners = new Set<Listener>();
   #closed = false;
 
-  emit(topics: Iterable<string>): void {
-    for (const topic of topics) {
+  emit(hints: Iterable<Hint>): void {
+    if (this.#listeners.size === 0) return;
+    for (const hint of hints) {
       for (const listener of this.#listeners) {
-        if (!listener.topics.has(topic)) continue;
-        listener.pending.add(topic);
+        if (!listener.topics.has(hint.topic) || listener.pending.size >= pendingHintsMax) continue;
+        listener.pending.set(nameOf(hint), hint);
         listener.wake();
       }
     }
   }
 
   /** Listens from this call on, not from the first `next`, so that nothing falls between listening and a first look. */
-  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string> {
-    const listener: Listener = { topics: new Set(topics), pending: new Set(), wake: () => {} };
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint> {
+    const listener: Listener = { topics: new Set(topics), pending: new Map(), wake: () => {} };
     const end = () => {
       this.#listeners.delete(listener);
       listener.wake();
@@ -32,13 +51,13 @@ export class Hints {
     return this.#take(listener, () => signal.removeEventListener("abort", end));
   }
 
-  async *#take(listener: Listener, forget: () => void): AsyncGenerator<string> {
+  async *#take(listener: Listener, forget: () => void): AsyncGenerator<Hint> {
     try {
       while (this.#listeners.has(listener)) {
-        const [topic] = listener.pending;
-        if (topic !== undefined) {
-          listener.pending.delete(topic);
-          yield topic;
+        const [first] = listener.pending;
+        if (first !== undefined) {
+          listener.pending.delete(first[0]);
+          yield first[1];
           continue;
         }
         await new Promise<void>((resolve) => {
@@ -59,3 +78,5 @@ export class Hints {
     for (const listener of listeners) listener.wake();
   }
 }
+
+const nameOf = ({ topic, note }: Hint): string => `${topic} ${note}`;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { partitionAt } from "#shared/domain/ids.ts";
 import type { Random } from "#shared/ports.ts";
 import { describeEngine } from "../contract.ts";
-import { type Engine, keyIn, type Transaction } from "../engine.ts";
+import { type Engine, type Hint, keyIn, type Transaction } from "../engine.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { createMemoryEngine } from "../memory/memory-engine.ts";
 import { createFailingEngine, type Faults } from "./failing-engine.ts";
@@ -83,16 +83,16 @@ test("C10 hints are dropped and repeated", async () => {
   const ending = new AbortController();
   const dropping = fail({ dropHint: 1 }).listen(["t"], ending.signal);
   const repeating = fail({ repeatHint: 1 }).listen(["t"], ending.signal);
-  const heard = async (hints: AsyncIterable<string>) => {
+  const heard = async (hints: AsyncIterable<Hint>) => {
     const all: string[] = [];
-    for await (const topic of hints) all.push(topic);
+    for await (const { note } of hints) all.push(note);
     return all;
   };
   const all = Promise.all([heard(dropping), heard(repeating)]);
-  await inner.commit(partition, [{ checks: [], writes: [{ kind: "signal", topic: "t" }] }]);
+  await inner.commit(partition, [{ checks: [], writes: [{ kind: "signal", topic: "t", note: "n" }] }]);
   await new Promise(setImmediate);
   ending.abort();
-  expect(await all).toEqual([[], ["t", "t"]]);
+  expect(await all).toEqual([[], ["n", "n"]]);
 });
 
 test("each fault strikes about as often as it was asked to, the same for the same seed", async () => {

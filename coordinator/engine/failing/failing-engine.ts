@@ -1,7 +1,7 @@
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
-import type { ClaimWant, Committed, Engine, Key, RangeQuery, Transaction } from "../engine.ts";
+import type { ClaimWant, Committed, Engine, Hint, Key, RangeQuery, Transaction } from "../engine.ts";
 import { failingHints } from "./failing-hints.ts";
 
 /** Probabilities from 0 to 1, drawn for each call on its own; absent is 0. */
@@ -81,7 +81,7 @@ class Failing implements FailingEngine {
     return committed;
   }
 
-  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string> {
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint> {
     return failingHints(this.#engine.listen(topics, signal), (kind) => this.#strikes(kind));
   }
 

@@ -1,11 +1,13 @@
+import type { Hint } from "../engine.ts";
+
 /** Drops and repeats hints, as `strikes` has it. */
 export async function* failingHints(
-  hints: AsyncIterable<string>,
+  hints: AsyncIterable<Hint>,
   strikes: (kind: "dropHint" | "repeatHint") => boolean,
-): AsyncGenerator<string> {
-  for await (const topic of hints) {
+): AsyncGenerator<Hint> {
+  for await (const hint of hints) {
     if (strikes("dropHint")) continue;
-    yield topic;
-    if (strikes("repeatHint")) yield topic;
+    yield hint;
+    if (strikes("repeatHint")) yield hint;
   }
 }

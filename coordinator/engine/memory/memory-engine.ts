@@ -10,6 +10,7 @@ import {
   type Committed,
   type Engine,
   type Found,
+  type Hint,
   type Key,
   type LeaseRecord,
   type LogEntry,
@@ -26,7 +27,7 @@ import {
   type Write,
 } from "../engine.ts";
 import { createEngineClock, nextFence } from "../engine-clock.ts";
-import { Hints } from "../hints.ts";
+import { HintSet, Hints } from "../hints.ts";
 import { SortedIndex } from "./sorted-index.ts";
 
 /** The model that other engines are compared with, and the engine of tests. Nothing outlives the process. */
@@ -37,7 +38,7 @@ export function createMemoryEngine(deps: { readonly clock: Clock }): Engine {
 interface CommitContext {
   readonly partition: Partition;
   readonly nowMs: number;
-  readonly topics: Set<string>;
+  readonly hints: HintSet;
 }
 
 class MemoryEngine implements Engine {
@@ -63,7 +64,7 @@ class MemoryEngine implements Engine {
   async commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant): Promise<Committed> {
     this.#assertOpen();
     assertBatch(partition, batch, claim);
-    const context: CommitContext = { partition, nowMs: this.#now(), topics: new Set() };
+    const context: CommitContext = { partition, nowMs: this.#now(), hints: new HintSet() };
     const results: { outcome: Outcome; positions: number[] }[] = [];
     for (const transaction of batch) {
       const relied = (transaction.after ?? []).every((index) => results[index]?.outcome === "applied");
@@ -74,7 +75,7 @@ class MemoryEngine implements Engine {
       for (const write of transaction.writes) this.#write(context, write, positions);
     }
     const claims = claim === undefined ? [] : this.#grant(context, claim);
-    this.#hints.emit(context.topics);
+    this.#hints.emit(context.hints);
     return { nowMs: context.nowMs, results, claims };
   }
 
@@ -97,7 +98,7 @@ class MemoryEngine implements Engine {
     return entries;
   }
 
-  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string> {
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint> {
     return this.#hints.listen(topics, signal);
   }
 
@@ -192,7 +193,7 @@ class MemoryEngine implements Engine {
         this.#counters.set(write.counter, (this.#counters.get(write.counter) ?? 0) + write.delta);
         break;
       case "signal":
-        context.topics.add(write.topic);
+        context.hints.add(write);
     }
   }
 

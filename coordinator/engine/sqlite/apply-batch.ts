@@ -12,6 +12,7 @@ import {
   type Write,
 } from "../engine.ts";
 import { nextFence } from "../engine-clock.ts";
+import { HintSet } from "../hints.ts";
 import { createIndexes } from "./indexes.ts";
 import { createLeases, isLeasesIndex, memberOfLease } from "./leases.ts";
 import { createLogs } from "./logs.ts";
@@ -38,7 +39,7 @@ export interface CommitContext {
   /** Of the engine; grants count it up. */
   lastFence: number;
   /** To be hinted when the commit is durable. */
-  readonly topics: Set<string>;
+  readonly hints: HintSet;
   /** The ends of the logs that the batch met: their next append need not look. */
   readonly ends: Map<Key, number>;
   readonly queues: MetQueues;
@@ -48,7 +49,7 @@ export interface CommitContext {
 
 export const commitContext = (of: Pick<CommitContext, "partition" | "nowMs" | "lastFence">): CommitContext => ({
   ...of,
-  topics: new Set(),
+  hints: new HintSet(),
   ends: new Map(),
   queues: new Map(),
   adds: new Map(),
@@ -146,7 +147,7 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       context.adds.set(write.counter, (context.adds.get(write.counter) ?? 0) + write.delta);
       break;
     case "signal":
-      context.topics.add(write.topic);
+      context.hints.add(write);
   }
 }
 

@@ -239,7 +239,7 @@ test("a full disk is NoSpace, with nothing half done, and the engine goes on whe
   const hints = engine.listen(["topic"], new AbortController().signal)[Symbol.asyncIterator]();
   const large: Transaction[] = [
     setting("small", "1"),
-    { checks: [], writes: [{ kind: "signal", topic: "topic" }] },
+    { checks: [], writes: [{ kind: "signal", topic: "topic", note: "" }] },
     setting("large", "x".repeat(100_000)),
   ];
   await expect(engine.commit(partition, large)).rejects.toMatchObject({
@@ -256,7 +256,7 @@ test("a full disk is NoSpace, with nothing half done, and the engine goes on whe
     "applied",
     "applied",
   ]);
-  expect((await hints.next()).value).toBe("topic");
+  expect((await hints.next()).value).toEqual({ topic: "topic", note: "" });
   await engine.close();
 });
 

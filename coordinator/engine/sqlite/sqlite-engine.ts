@@ -8,6 +8,7 @@ import type {
   Committed,
   Engine,
   Found,
+  Hint,
   IndexRow,
   Key,
   LogEntry,
@@ -82,7 +83,7 @@ export class SqliteEngine implements Engine {
     const context = commitContext({ partition, nowMs: this.#now(), lastFence: this.#lastFence });
     const committed = this.#use("commit", () => this.#transact(context, batch, claim));
     this.#lastFence = context.lastFence;
-    this.#hints.emit(context.topics);
+    this.#hints.emit(context.hints);
     return committed;
   }
 
@@ -98,7 +99,7 @@ export class SqliteEngine implements Engine {
     return this.#use("read a log", () => this.#tables.logs.read(log, after, limit, bytesMax));
   }
 
-  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<string> {
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint> {
     return this.#hints.listen(topics, signal);
   }
 
