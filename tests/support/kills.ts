@@ -1,4 +1,4 @@
-import { livingPrograms } from "./journeys.ts";
+import { livingPrograms, until } from "./journeys.ts";
 import type { Salt } from "./start-salt.ts";
 
 /** Ends parts of a running Salt by kill -9, and starts again what nothing else would. Each says what it killed. */
@@ -8,7 +8,7 @@ export interface Kills {
   agent(): Promise<string>;
   /** Both, the agent first back. */
   both(): Promise<string>;
-  /** One program of a kind, if one lives, with its process group. */
+  /** One program of a kind, with its process group; waits a while for one, since another may just have been killed. */
   program(kind: "task" | "workflow"): Promise<string>;
 }
 
@@ -30,7 +30,9 @@ export function killsOf(salt: Salt, random: () => number): Kills {
       return "coordinator and agent";
     },
     async program(kind) {
-      const programs = livingPrograms(salt).filter((program) => program.kind === kind);
+      const living = () => livingPrograms(salt).filter((program) => program.kind === kind);
+      await until(`a ${kind} program lives`, () => living().length > 0, 5_000).catch(() => undefined);
+      const programs = living();
       const victim = programs[Math.floor(random() * programs.length)];
       if (victim === undefined) return `no ${kind} program, as none lives`;
       process.kill(-victim.pid, "SIGKILL");
