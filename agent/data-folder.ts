@@ -6,23 +6,14 @@ import { DatabaseSync } from "node:sqlite";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type AgentId, newId } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
-
-/**
- * The agent's folder on disk. It is refused when someone else could plant a binary in it, and held by a lock that the
- * operating system drops with the process, so that kill -9 leaves nothing to clear up.
- */
-export interface DataFolder {
-  readonly path: string;
-  readonly id: AgentId;
-  /** Private, with a path short enough for Unix sockets (108 bytes on Linux, 104 on macOS). */
-  readonly socketFolder: string;
-  close(): void;
-}
+import type { DataFolder } from "./ports.ts";
 
 const socketFolderCharsMax = 70;
 
 /**
- * Opens or makes the folder. `NotAllowed` when it is a symbolic link, another user's, or writable by others; `Conflict`
+ * Opens or makes the agent's folder on disk. It is refused when someone else could plant a binary in it, and held by a
+ * lock that the operating system drops with the process, so that kill -9 leaves nothing to clear up.
+ * `NotAllowed` when it is a symbolic link, another user's, or writable by others; `Conflict`
  * when a living agent uses it.
  */
 export async function openDataFolder(path: string, deps: { clock: Clock; random: Random }): Promise<DataFolder> {

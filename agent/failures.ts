@@ -1,6 +1,6 @@
 import { type Failure, type FailureType, SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
-import type { ProgramExit } from "./runner/launch.ts";
+import type { ProgramExit } from "./ports.ts";
 
 /** Carries a failure out of the steps of an attempt to where it is reported. */
 export class AttemptFailed extends Error {

@@ -1,12 +1,11 @@
 import type { SaltError } from "#shared/domain/errors.ts";
 import type { AgentId } from "#shared/domain/ids.ts";
 import type { Connection } from "./connection/connection.ts";
-import type { DataFolder } from "./data-folder.ts";
-import { keepProcessAlive } from "./keep-alive.ts";
 import type { Leases } from "./leases/leases.ts";
 import type { Agent, AgentDeps, AgentState } from "./options.ts";
 import type { AttemptJournal } from "./outbox/attempt-journal.ts";
 import type { Reporter } from "./outbox/reporter.ts";
+import type { DataFolder } from "./ports.ts";
 import type { Runner } from "./runner/runner.ts";
 
 export interface AgentParts {
@@ -16,6 +15,8 @@ export interface AgentParts {
   readonly runner: Runner;
   readonly reporter: Reporter;
   readonly journal: AttemptJournal;
+  /** Keeps the process from ending. */
+  readonly alive: { release(): void };
 }
 
 const lookMs = 20;
@@ -26,7 +27,6 @@ export class AgentLife implements Agent {
   readonly #deps: AgentDeps & { drainMs: number };
   readonly #parts: AgentParts;
   readonly #closed = Promise.withResolvers<void>();
-  readonly #alive = keepProcessAlive();
   #state: "living" | "draining" | "closed" = "living";
   #ending: Promise<void> | null = null;
 
@@ -78,14 +78,14 @@ export class AgentLife implements Agent {
 
   async #end(error: SaltError | undefined): Promise<void> {
     this.#state = "closed";
-    const { connection, leases, runner, reporter, journal, folder } = this.#parts;
+    const { connection, leases, runner, reporter, journal, folder, alive } = this.#parts;
     connection.close("the agent ends");
     leases.close();
     await runner.close();
     await reporter.settle();
     journal.close();
     folder.close();
-    this.#alive.release();
+    alive.release();
     if (error === undefined) this.#closed.resolve();
     else this.#closed.reject(error);
   }

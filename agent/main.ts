@@ -2,11 +2,7 @@ import { join } from "node:path";
 import { limits } from "#shared/domain/limits.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { BinaryCache } from "./cache/binary-cache.ts";
-import { createBinaryFiles } from "./cache/binary-files.ts";
-import { createBlobClient } from "./cache/blob-client.ts";
 import { Connection, type Hello, type Welcome } from "./connection/connection.ts";
-import { dialCoordinator } from "./connection/dial.ts";
-import { openDataFolder } from "./data-folder.ts";
 import { Leases } from "./leases/leases.ts";
 import { AgentLife } from "./life.ts";
 import type { Agent, AgentDeps, AgentOptions } from "./options.ts";
@@ -15,10 +11,10 @@ import { createReportFiles } from "./outbox/report-files.ts";
 import { Reporter } from "./outbox/reporter.ts";
 import { adoptProcesses } from "./runner/adopt.ts";
 import { LogWindow } from "./runner/log-window.ts";
-import { createValues } from "./runner/program-values.ts";
 import { Runner } from "./runner/runner.ts";
 import type { StartDeps } from "./runner/start-program.ts";
 import { readSettings } from "./settings.ts";
+import { systemMachine } from "./system-machine.ts";
 
 export type { Agent, AgentOptions, AgentState, Logger } from "./options.ts";
 
@@ -37,22 +33,23 @@ const drainMsDefault = 30_000;
  */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
   const settings = readSettings(options);
-  const deps: AgentDeps = {
-    clock: options.clock ?? systemClock,
-    random: options.random ?? systemRandom,
-    logger: options.logger,
-  };
-  const folder = await openDataFolder(options.dataFolder, deps);
+  const machine = options.machine ?? systemMachine;
+  const { clock = systemClock, random = systemRandom, logger } = options;
+  const deps = { clock, random, logger, disk: machine.disk, processes: machine.processes };
+  const folder = await machine.openDataFolder(options.dataFolder, deps);
   const within = (name: string) => join(folder.path, name);
   const newName = nameSource(deps);
   const target = { url: options.url, token: options.token };
   const timings = { parkAfterMs: limits.parkAfterMs as number, logBytesMax: limits.logBytesPerTaskMax as number };
 
-  const blobs = createBlobClient(target, deps);
+  const blobs = machine.createBlobClient(target, deps);
   const cacheBytesMax = options.cacheBytesMax ?? cacheBytesDefault;
-  const cache = new BinaryCache({ ...deps, blobs, files: createBinaryFiles(within("binaries")) }, cacheBytesMax);
-  const values = createValues({ blobs, folder: within("values") });
-  const { journal, remembered } = AttemptJournal.open(within("attempts"), deps.clock);
+  const cache = new BinaryCache(
+    { ...deps, blobs, files: machine.createBinaryFiles(within("binaries")) },
+    cacheBytesMax,
+  );
+  const values = machine.createValues({ blobs, folder: within("values") });
+  const { journal, remembered } = AttemptJournal.open(deps, within("attempts"));
   const start: StartDeps = {
     ...deps,
     processesFolder: within("processes"),
@@ -81,7 +78,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     reporter.welcomed();
     leases.welcomed(welcome);
   };
-  const connection: Connection = new Connection({ ...deps, dial: dialCoordinator }, target, {
+  const connection: Connection = new Connection({ ...deps, dial: machine.dial }, target, {
     hello,
     welcomed,
     frame: (frame) => leases.frame(frame),
@@ -93,20 +90,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     { ...deps, connection, relay, newArgsId: newName, runner: () => runner, reporter: () => reporter },
     settings,
   );
-  const parkAfterMs = () => timings.parkAfterMs;
-  const runner: Runner = new Runner(
-    { ...start, cache, values, connection, journal, newProcessId: newName, parkAfterMs },
-    settings,
-    leases,
-  );
+  const running = { newProcessId: newName, parkAfterMs: () => timings.parkAfterMs };
+  const runner: Runner = new Runner({ ...start, ...running, cache, values, connection, journal }, settings, leases);
   const reporter: Reporter = new Reporter({
     ...deps,
     connection,
-    files: createReportFiles(within("outbox")),
+    files: createReportFiles(deps.disk, within("outbox")),
     accepted: (attempt) => leases.accepted(attempt),
     stored: (attempt) => runner.stored(attempt),
   });
-  const parts = { folder, connection, leases, runner, reporter, journal };
+  const parts = { folder, connection, leases, runner, reporter, journal, alive: machine.keepAlive() };
   const life: AgentLife = new AgentLife({ ...deps, drainMs: options.drainMs ?? drainMsDefault }, parts);
 
   try {

@@ -1,5 +1,6 @@
 import type { AgentId } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
+import type { Machine } from "./ports.ts";
 
 type Say = (fields: object, message: string) => void;
 
@@ -35,6 +36,7 @@ export interface AgentOptions {
   readonly logger: Logger;
   readonly clock?: Clock;
   readonly random?: Random;
+  readonly machine?: Machine;
 }
 
 /** `dialling` covers every time without a coordinator, the first and later ones. */

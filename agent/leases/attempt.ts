@@ -2,7 +2,7 @@ import { assert } from "#shared/domain/assert.ts";
 import type { CallKey } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease } from "#shared/protocol/agent.ts";
 import type { ProgramValue } from "#shared/protocol/task.ts";
-import type { StreamName } from "../runner/log-files.ts";
+import type { StreamName } from "../ports.ts";
 import { type LogProgress, newLogProgress } from "../runner/log-follower.ts";
 import { Serial } from "../serial.ts";
 

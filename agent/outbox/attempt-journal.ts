@@ -1,9 +1,8 @@
-import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { z } from "zod";
 import type { Clock } from "#shared/ports.ts";
 import { taskIdSchema } from "#shared/protocol/common.ts";
 import type { Attempt } from "../leases/attempt.ts";
-import type { StreamName } from "../runner/log-files.ts";
+import type { Disk, LinesFile, StreamName } from "../ports.ts";
 import type { ReadChunk } from "../runner/log-follower.ts";
 import { TurnBatch } from "../turn-batch.ts";
 
@@ -43,24 +42,23 @@ export interface Remembered {
  * append a turn, without fsync: it has to outlive the agent, not the machine, whose end ends the programs too.
  */
 export class AttemptJournal {
-  readonly #file: string;
+  readonly #file: LinesFile;
   readonly #batch: TurnBatch;
   readonly #live = new Map<string, { given: string; program: string; sent: Record<StreamName, number> | null }>();
   readonly #marks = new Map<string, Record<StreamName, number>>();
-  #fd: number;
   #bytes = 0;
   #out = "";
 
-  private constructor(file: string, clock: Clock) {
+  private constructor(file: LinesFile, clock: Clock) {
     this.#file = file;
     this.#batch = new TurnBatch(clock, () => this.#flush());
-    this.#fd = openSync(file, "a", 0o600);
   }
 
   /** Opens the journal afresh, and says what it held. */
-  static open(file: string, clock: Clock): { journal: AttemptJournal; remembered: Remembered } {
-    const remembered = readRemembered(file);
-    const journal = new AttemptJournal(file, clock);
+  static open(deps: { disk: Disk; clock: Clock }, path: string): { journal: AttemptJournal; remembered: Remembered } {
+    const file = deps.disk.openLines(path);
+    const remembered = readRemembered(file.text);
+    const journal = new AttemptJournal(file, deps.clock);
     for (const [program, mark] of remembered.marks) journal.#marks.set(program, { ...mark });
     return { journal, remembered };
   }
@@ -104,7 +102,7 @@ export class AttemptJournal {
 
   close(): void {
     this.#flush();
-    closeSync(this.#fd);
+    this.#file.close();
   }
 
   #mark(program: string, to: Partial<Record<StreamName, number>>): void {
@@ -127,7 +125,7 @@ export class AttemptJournal {
     this.#out = "";
     this.#bytes += text.length;
     if (this.#bytes > compactAboveBytes) this.compact();
-    else writeSync(this.#fd, text);
+    else this.#file.append(text);
   }
 
   /** Leaves only what is still under way. */
@@ -138,18 +136,15 @@ export class AttemptJournal {
       text += given;
       if (sent !== null) text += `${JSON.stringify({ j: "printed", argsId, sent })}\n`;
     }
-    writeFileSync(`${this.#file}.part`, text, { mode: 0o600 });
-    closeSync(this.#fd);
-    renameSync(`${this.#file}.part`, this.#file);
-    this.#fd = openSync(this.#file, "a", 0o600);
+    this.#file.replace(text);
     this.#bytes = text.length;
   }
 }
 
-function readRemembered(file: string): Remembered {
+function readRemembered(held: string): Remembered {
   const attempts = new Map<string, GivenRecord & { sent: Record<StreamName, number> }>();
   const marks = new Map<string, Record<StreamName, number>>();
-  for (const text of readLines(file)) {
+  for (const text of held.split("\n")) {
     const line = readLine(text);
     if (line === null) continue;
     if (line.j === "given") attempts.set(line.argsId, { ...line, sent: { stdout: 0, stderr: 0 } });
@@ -161,14 +156,6 @@ function readRemembered(file: string): Remembered {
     }
   }
   return { attempts: [...attempts.values()], marks };
-}
-
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, "utf8").split("\n");
-  } catch {
-    return [];
-  }
 }
 
 /** Null for a line that was half written when the agent ended. */

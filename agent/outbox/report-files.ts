@@ -1,8 +1,7 @@
-import { readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { taskIdSchema } from "#shared/protocol/common.ts";
-import { writeDurably } from "../data-folder.ts";
+import type { Disk } from "../ports.ts";
 
 const storedUnitSchema = z.object({
   kind: z.enum(["report", "logs", "calls", "emit"]),
@@ -20,22 +19,22 @@ export interface ReportFiles {
   remove(file: string): Promise<void>;
 }
 
-export function createReportFiles(folder: string): ReportFiles {
+export function createReportFiles(disk: Disk, folder: string): ReportFiles {
   let next = 0;
   return {
     async store(units) {
       next += 1;
       const file = join(folder, `${String(next).padStart(9, "0")}.json`);
-      await writeDurably(file, JSON.stringify(units));
+      await disk.writeDurably(file, JSON.stringify(units));
       return file;
     },
     async load() {
       const found: { file: string; units: StoredUnit[] }[] = [];
-      for (const name of (await readdir(folder)).sort()) {
+      for (const name of (await disk.list(folder)).sort()) {
         const file = join(folder, name);
-        const units = /^\d{9}\.json$/.test(name) ? await readUnits(file) : null;
+        const units = /^\d{9}\.json$/.test(name) ? await readUnits(disk, file) : null;
         if (units === null) {
-          await rm(file, { force: true });
+          await disk.remove(file);
           continue;
         }
         next = Math.max(next, Number(name.slice(0, 9)));
@@ -43,13 +42,13 @@ export function createReportFiles(folder: string): ReportFiles {
       }
       return found;
     },
-    remove: (file) => rm(file, { force: true }),
+    remove: (file) => disk.remove(file),
   };
 }
 
-async function readUnits(file: string): Promise<StoredUnit[] | null> {
+async function readUnits(disk: Disk, file: string): Promise<StoredUnit[] | null> {
   try {
-    return z.array(storedUnitSchema).safeParse(JSON.parse(await readFile(file, "utf8"))).data ?? null;
+    return z.array(storedUnitSchema).safeParse(JSON.parse((await disk.read(file)) ?? "null")).data ?? null;
   } catch {
     return null;
   }

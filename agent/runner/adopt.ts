@@ -1,17 +1,14 @@
-import { existsSync } from "node:fs";
-import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { assert } from "#shared/domain/assert.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
 import { sha256Schema } from "#shared/protocol/common.ts";
-import { removeFolder } from "../data-folder.ts";
 import { type Attempt, moveAttempt, newAttempt } from "../leases/attempt.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { AgentDeps } from "../options.ts";
 import type { AttemptJournal, Remembered } from "../outbox/attempt-journal.ts";
+import type { Disk, Processes, ProcessIdentity } from "../ports.ts";
 import { sandboxFolders } from "../sandbox/prepare-sandbox.ts";
-import { isSameProcess, type ProcessIdentity, readExit, signalGroup } from "./launch.ts";
 import { newLogProgress } from "./log-follower.ts";
 import type { Program } from "./program.ts";
 import type { ProgramSocket } from "./program-socket.ts";
@@ -25,7 +22,6 @@ import {
   recordFile,
   type StartDeps,
 } from "./start-program.ts";
-import { WorkFolders } from "./work-folders.ts";
 
 export interface AdoptDeps extends AgentDeps {
   readonly folder: string;
@@ -64,7 +60,7 @@ const identitySchema = z.object({ pid: z.int().min(2), startTime: z.string(), bo
 export async function adoptProcesses(deps: AdoptDeps): Promise<void> {
   const processes = join(deps.folder, "processes");
   const adopted: Program[] = [];
-  for (const name of await readdir(processes)) {
+  for (const name of await deps.start.disk.list(processes)) {
     const program = await adoptProcess(deps, join(processes, name)).catch((error) => {
       deps.logger.error({ error, process: name }, "Cannot take up a process of an earlier life");
       return null;
@@ -83,10 +79,11 @@ export async function adoptProcesses(deps: AdoptDeps): Promise<void> {
 }
 
 async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | null> {
-  const record = await readJson(recordFile(folder), recordSchema);
-  const identity = await readJson(identityFile(folder), identitySchema);
+  const { disk, processes } = deps.start;
+  const record = await readJson(disk, recordFile(folder), recordSchema);
+  const identity = await readJson(disk, identityFile(folder), identitySchema);
   if (record === null) {
-    await removeFolder(folder);
+    await disk.remove(folder);
     return null;
   }
   const program = deps.runner.join(record.pool, record.id);
@@ -95,7 +92,7 @@ async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | 
   const attempts = deps.remembered.attempts.filter((attempt) => attempt.program === record.id);
   const isAlive = await takeUp(deps, program, { record, identity, folder, attempts });
   if (isAlive()) return program;
-  deps.runner.ended(program, readExit(exitFile(folder)));
+  deps.runner.ended(program, processes.readExit(exitFile(folder)));
   return null;
 }
 
@@ -111,13 +108,14 @@ async function takeUp(
   },
 ): Promise<() => boolean> {
   const { record, identity, folder } = found;
+  const { disk, processes } = deps.start;
   const events = deps.runner.eventsOf(program);
-  const isAlive = () => identity !== null && isSameProcess(identity);
+  const isAlive = () => identity !== null && isSameProcess(processes, identity);
   const mark = deps.remembered.marks.get(record.id);
   const { logFolder } = sandboxFolders(folder);
-  await mkdir(logFolder, { recursive: true, mode: 0o700 });
+  await disk.makeFolder(logFolder);
   const logs = followLogs(deps.start, program, logFolder, events, mark);
-  const folders = WorkFolders.adopt(
+  const folders = processes.openWorkFolders(
     join(folder, "work"),
     found.attempts.map((attempt) => attempt.folder),
   );
@@ -130,15 +128,15 @@ async function takeUp(
     logs,
     folders,
     signal(signal) {
-      if (identity !== null && isAlive()) signalGroup(identity.pid, signal);
+      if (identity !== null && isAlive()) processes.signalGroup(identity.pid, signal);
     },
     stderrTail: (bytes) => logs.tail("stderr", bytes),
-    hasEnded: () => (isAlive() ? null : { exit: readExit(exitFile(folder)) }),
+    hasEnded: () => (isAlive() ? null : { exit: processes.readExit(exitFile(folder)) }),
     async remove() {
       socket?.close();
       logs.close();
       folders.close();
-      await removeFolder(folder);
+      await disk.remove(folder);
     },
   });
   for (const remembered of found.attempts) adoptAttempt(deps, program, record, remembered);
@@ -167,18 +165,23 @@ function adoptAttempt(deps: AdoptDeps, program: Program, record: ProcessRecord, 
 
 /** Removes the values of attempts that nobody goes on with. */
 async function sweepValues(deps: AdoptDeps): Promise<void> {
+  const { disk } = deps.start;
   const folder = join(deps.folder, "values");
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await disk.makeFolder(folder);
   const live = new Set(deps.remembered.attempts.map((attempt) => attempt.argsId));
-  for (const name of await readdir(folder)) {
-    if (!live.has(name.slice(0, name.lastIndexOf(".")))) await rm(join(folder, name), { force: true });
+  for (const name of await disk.list(folder)) {
+    if (!live.has(name.slice(0, name.lastIndexOf(".")))) await disk.remove(join(folder, name));
   }
 }
 
-async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {
-  if (!existsSync(file)) return null;
+function isSameProcess(processes: Processes, identity: ProcessIdentity): boolean {
+  const now = processes.identify(identity.pid);
+  return now !== null && now.startTime === identity.startTime && now.bootId === identity.bootId;
+}
+
+async function readJson<T>(disk: Disk, file: string, schema: z.ZodType<T>): Promise<T | null> {
   try {
-    return schema.safeParse(JSON.parse(await readFile(file, "utf8"))).data ?? null;
+    return schema.safeParse(JSON.parse((await disk.read(file)) ?? "null")).data ?? null;
   } catch {
     return null;
   }

@@ -1,29 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-
-/** How a program ended. Null for what cannot be known, as after a restart of the machine. */
-export interface ProgramExit {
-  readonly code: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-/** Tells one process from another that is later given the same number (A22). */
-export interface ProcessIdentity {
-  readonly pid: number;
-  readonly startTime: string;
-  readonly bootId: string;
-}
-
-export interface LaunchOptions {
-  readonly binary: string;
-  readonly args: readonly string[];
-  readonly env: Readonly<Record<string, string>>;
-  readonly cwd: string;
-  readonly stdout: string;
-  readonly stderr: string;
-  /** Where the exit status is written, so that an agent that was away learns it. */
-  readonly exitFile: string;
-}
+import type { LaunchOptions, ProcessIdentity, ProgramExit } from "../ports.ts";
 
 /**
  * The launch wrapper: waits for the program and writes its status to a file. It outlives the polite signals that it
@@ -32,21 +9,27 @@ export interface LaunchOptions {
  */
 const wrapper = 'trap : TERM INT HUP; f=$1; shift; "$@"; s=$?; echo "$s" >"$f"; exit "$s"';
 
-/** Starts a program in a process group of its own. `exited` is called once, with null when it could not be started. */
-export function launchProgram(options: LaunchOptions, exited: (exit: ProgramExit | null) => void): ChildProcess {
+export function launchProgram(
+  options: LaunchOptions,
+  exited: (exit: ProgramExit | null) => void,
+): { readonly pid: number } | null {
   const stdout = openSync(options.stdout, "a", 0o600);
   const stderr = openSync(options.stderr, "a", 0o600);
   try {
-    const child = spawn("/bin/sh", ["-c", wrapper, "salt-launch", options.exitFile, options.binary, ...options.args], {
-      cwd: options.cwd,
-      env: { ...options.env },
-      detached: true,
-      stdio: ["ignore", stdout, stderr],
-    });
+    const child: ChildProcess = spawn(
+      "/bin/sh",
+      ["-c", wrapper, "salt-launch", options.exitFile, options.binary, ...options.args],
+      {
+        cwd: options.cwd,
+        env: { ...options.env },
+        detached: true,
+        stdio: ["ignore", stdout, stderr],
+      },
+    );
     child.once("error", () => exited(null));
     child.once("exit", (code, signal) => exited(exitOf(code, signal)));
     child.unref();
-    return child;
+    return child.pid === undefined ? null : { pid: child.pid };
   } finally {
     closeSync(stdout);
     closeSync(stderr);
@@ -108,9 +91,4 @@ export function identifyProcess(pid: number): ProcessIdentity | null {
   } catch {
     return null;
   }
-}
-
-export function isSameProcess(identity: ProcessIdentity): boolean {
-  const now = identifyProcess(identity.pid);
-  return now !== null && now.startTime === identity.startTime && now.bootId === identity.bootId;
 }

@@ -1,16 +1,6 @@
 import { closeSync, type FSWatcher, fstatSync, openSync, readSync, watch } from "node:fs";
 import { join } from "node:path";
-
-export type StreamName = "stdout" | "stderr";
-export const streamNames: readonly StreamName[] = ["stdout", "stderr"];
-
-/** The files that hold a program's output, for reading. */
-export interface LogFiles {
-  size(stream: StreamName): number;
-  /** At most as many bytes as fit into `into`. */
-  read(stream: StreamName, position: number, into: Uint8Array): number;
-  close(): void;
-}
+import type { LogFiles, StreamName } from "../ports.ts";
 
 export function openLogFiles(folder: string, changed: () => void): LogFiles {
   const files: Record<StreamName, number> = {

@@ -1,8 +1,8 @@
 import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
+import { type LogFiles, type StreamName, streamNames } from "../ports.ts";
 import { encodeChunk, wholeCharacters } from "./log-chunk.ts";
-import { type LogFiles, type StreamName, streamNames } from "./log-files.ts";
 import type { LogWindow } from "./log-window.ts";
 
 /** Where an attempt's output stands, by stream. */

@@ -1,7 +1,7 @@
 import type { Result } from "#shared/protocol/agent.ts";
 import { describeExit, failureOf, programExited } from "../failures.ts";
 import type { Attempt } from "../leases/attempt.ts";
-import type { ProgramExit } from "./launch.ts";
+import type { ProgramExit } from "../ports.ts";
 import type { Program } from "./program.ts";
 
 export const unknownExit: ProgramExit = { code: null, signal: null };

@@ -1,8 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { rmSync } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
+import type { Processes, ProgramLink } from "../ports.ts";
 
 /** The first line of a connection, and so all that an unproven one may send. */
 const helloBytesMax = 1024 * 1024;
@@ -27,38 +26,27 @@ export const hashSession = (session: string): string => createHash("sha256").upd
  * other is closed.
  */
 export class ProgramSocket {
-  readonly #path: string;
   readonly #sessionHash: Buffer;
   readonly #events: ProgramSocketEvents;
-  readonly #server: Server;
-  readonly #unproven = new Set<Socket>();
+  readonly #unproven = new Set<ProgramLink>();
   readonly #clock: Clock;
-  #proven: Socket | null = null;
+  #server: { close(): void } | null = null;
+  #proven: ProgramLink | null = null;
 
-  private constructor(path: string, sessionHash: string, clock: Clock, events: ProgramSocketEvents) {
-    this.#path = path;
+  private constructor(sessionHash: string, clock: Clock, events: ProgramSocketEvents) {
     this.#sessionHash = Buffer.from(sessionHash, "hex");
     this.#events = events;
     this.#clock = clock;
-    this.#server = createServer((socket) => this.#meet(socket));
   }
 
   /** Listens at `path`, in place of what an earlier life left there. */
   static async listen(
     path: string,
-    options: { sessionHash: string; clock: Clock },
+    options: { sessionHash: string; clock: Clock; processes: Processes },
     events: ProgramSocketEvents,
   ): Promise<ProgramSocket> {
-    rmSync(path, { force: true });
-    const made = new ProgramSocket(path, options.sessionHash, options.clock, events);
-    await new Promise<void>((resolve, reject) => {
-      made.#server.once("error", reject);
-      made.#server.listen(path, () => {
-        made.#server.off("error", reject);
-        resolve();
-      });
-    });
-    made.#server.on("error", () => {});
+    const made = new ProgramSocket(options.sessionHash, options.clock, events);
+    made.#server = await options.processes.listen(path, (socket) => made.#meet(socket));
     return made;
   }
 
@@ -81,13 +69,12 @@ export class ProgramSocket {
   }
 
   close(): void {
-    this.#server.close();
+    this.#server?.close();
     this.#proven?.destroy();
     for (const socket of this.#unproven) socket.destroy();
-    rmSync(this.#path, { force: true });
   }
 
-  #meet(socket: Socket): void {
+  #meet(socket: ProgramLink): void {
     socket.on("error", () => {});
     if (this.#proven !== null || this.#unproven.size >= unprovenMax) {
       socket.destroy();
@@ -121,7 +108,7 @@ export class ProgramSocket {
     });
   }
 
-  #adopt(socket: Socket, reader: LineReader): void {
+  #adopt(socket: ProgramLink, reader: LineReader): void {
     this.#proven = socket;
     socket.on("data", (chunk: Buffer) => {
       const lines = reader.read(chunk);

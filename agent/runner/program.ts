@@ -4,12 +4,11 @@ import type { Timer } from "#shared/ports.ts";
 import type { ProgramFrame, Work } from "#shared/protocol/task.ts";
 import { type Attempt, type Host, isOver, moveAttempt } from "../leases/attempt.ts";
 import type { AgentDeps } from "../options.ts";
+import type { ProgramExit, WorkFolders } from "../ports.ts";
 import { TurnBatch } from "../turn-batch.ts";
-import type { ProgramExit } from "./launch.ts";
 import type { LogFollower } from "./log-follower.ts";
 import type { ProgramSocket } from "./program-socket.ts";
 import { type Answer, type Hello, isAnswer, readFrame, type Saying } from "./read-frame.ts";
-import type { WorkFolders } from "./work-folders.ts";
 
 /** `starting`: has not said hello. `ending`: is given nothing more. `gone`: has ended. */
 export type ProgramState = "starting" | "ready" | "ending" | "gone";

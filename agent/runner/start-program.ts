@@ -1,20 +1,18 @@
-import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { writeDurably } from "../data-folder.ts";
 import type { Attempt } from "../leases/attempt.ts";
 import type { AgentDeps } from "../options.ts";
+import type { Disk, Processes, ProgramExit } from "../ports.ts";
 import { prepareSandbox } from "../sandbox/prepare-sandbox.ts";
-import { identifyProcess, launchProgram, type ProgramExit, signalGroup } from "./launch.ts";
-import { openLogFiles } from "./log-files.ts";
 import { LogFollower, type ReadChunk } from "./log-follower.ts";
 import type { LogWindow } from "./log-window.ts";
 import type { PoolIdentity } from "./pool.ts";
 import type { Program } from "./program.ts";
 import { hashSession, ProgramSocket } from "./program-socket.ts";
 import { readHello } from "./read-frame.ts";
-import { WorkFolders } from "./work-folders.ts";
 
 export interface StartDeps extends AgentDeps {
+  readonly disk: Disk;
+  readonly processes: Processes;
   readonly processesFolder: string;
   readonly socketFolder: string;
   readonly env: Readonly<Record<string, string>>;
@@ -51,6 +49,7 @@ export async function startProgram(
   options: { pool: PoolIdentity; binaryPath: string },
   events: ProcessEvents,
 ): Promise<void> {
+  const { disk, processes } = deps;
   const folder = join(deps.processesFolder, program.id);
   const session = Buffer.from(deps.random.bytes(32)).toString("hex");
   const record: ProcessRecord = {
@@ -59,16 +58,16 @@ export async function startProgram(
     socket: join(deps.socketFolder, program.id),
     sessionHash: hashSession(session),
   };
-  const sandbox = await prepareSandbox({ folder, socket: record.socket, session, env: deps.env });
+  const sandbox = await prepareSandbox(disk, { folder, socket: record.socket, session, env: deps.env });
   const socket = await listenFor(deps, program, record, events);
-  await writeDurably(recordFile(folder), JSON.stringify(record));
+  await disk.writeDurably(recordFile(folder), JSON.stringify(record));
   if (program.state !== "starting") {
     socket.close();
     await sandbox.remove();
     events.exited(null);
     return;
   }
-  const child = launchProgram(
+  const child = processes.launch(
     {
       binary: options.binaryPath,
       args: [],
@@ -80,14 +79,14 @@ export async function startProgram(
     },
     events.exited,
   );
-  const pid = child.pid ?? null;
+  const pid = child?.pid ?? null;
   const logs = followLogs(deps, program, sandbox.logFolder, events);
-  const folders = WorkFolders.create(join(folder, "work"));
+  const folders = processes.openWorkFolders(join(folder, "work"));
   program.attach({
     socket,
     logs,
     folders,
-    signal: (signal) => pid !== null && signalGroup(pid, signal),
+    signal: (signal) => pid !== null && processes.signalGroup(pid, signal),
     stderrTail: (bytes) => logs.tail("stderr", bytes),
     async remove() {
       socket.close();
@@ -96,8 +95,8 @@ export async function startProgram(
       await sandbox.remove();
     },
   });
-  const identity = pid === null ? null : identifyProcess(pid);
-  if (identity !== null) await writeFile(identityFile(folder), JSON.stringify(identity), { mode: 0o600 });
+  const identity = pid === null ? null : processes.identify(pid);
+  if (identity !== null) await disk.write(identityFile(folder), JSON.stringify(identity));
 }
 
 export function followLogs(
@@ -107,7 +106,7 @@ export function followLogs(
   events: Pick<ProcessEvents, "chunk" | "flooded">,
   mark?: { stdout: number; stderr: number },
 ): LogFollower<Attempt> {
-  const files = openLogFiles(logFolder, () => logs.changed());
+  const files = deps.processes.openLogFiles(logFolder, () => logs.changed());
   const logs: LogFollower<Attempt> = new LogFollower<Attempt>(
     { clock: deps.clock, files, window: deps.logWindow, bytesMax: deps.logBytesMax, isAlone: () => program.isAlone },
     events,
@@ -124,7 +123,7 @@ export function listenFor(
 ): Promise<ProgramSocket> {
   return ProgramSocket.listen(
     record.socket,
-    { sessionHash: record.sessionHash, clock: deps.clock },
+    { sessionHash: record.sessionHash, clock: deps.clock, processes: deps.processes },
     {
       sessionOf: (line) => readHello(line)?.session ?? null,
       proven: events.proven,

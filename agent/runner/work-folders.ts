@@ -2,16 +2,17 @@ import { closeSync, constants, existsSync, fstatSync, mkdirSync, openSync, utime
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { removeFolder } from "../data-folder.ts";
+import type { WorkFolders } from "../ports.ts";
 
 /** A folder's time of change while nothing has been put into it. */
 const untouchedMs = 0;
 
 /**
- * The work folders of one process: each is given to one work at a time, empty. Whether a task left something in its
- * folder is seen by the folder's time of change, which any entry made or removed moves away from the epoch: one `fstat`
- * a task, and no folder is made, listed or removed on the hot path. Folder 0 is the process's first working directory.
+ * Whether a task left something in its folder is seen by the folder's time of change, which any entry made or removed
+ * moves away from the epoch: one `fstat` a task, and no folder is made, listed or removed on the hot path. Folder 0 is
+ * the process's first working directory.
  */
-export class WorkFolders {
+export class SystemWorkFolders implements WorkFolders {
   readonly #root: string;
   readonly #states: ("free" | "given" | "emptying")[] = [];
   /** Open folders, as looking at one by its descriptor takes half the time. */
@@ -21,15 +22,15 @@ export class WorkFolders {
     this.#root = root;
   }
 
-  static create(root: string): WorkFolders {
-    const made = new WorkFolders(root);
+  static create(root: string): SystemWorkFolders {
+    const made = new SystemWorkFolders(root);
     made.#prepare(0);
     return made;
   }
 
   /** Takes up the folders of a process that is at work already: those of its attempts stay theirs. */
-  static adopt(root: string, given: readonly string[]): WorkFolders {
-    const made = new WorkFolders(root);
+  static adopt(root: string, given: readonly string[]): SystemWorkFolders {
+    const made = new SystemWorkFolders(root);
     for (let index = 0; existsSync(made.#path(index)) || index === 0; index += 1) {
       made.#states[index] = "given";
       if (!given.includes(made.#path(index))) made.take(made.#path(index))?.catch(() => {});
@@ -37,7 +38,6 @@ export class WorkFolders {
     return made;
   }
 
-  /** The lowest free folder, so that tasks given one at a time all have the process's own. */
   give(): string {
     const free = this.#states.indexOf("free");
     const index = free >= 0 ? free : this.#states.length;
@@ -46,7 +46,6 @@ export class WorkFolders {
     return this.#path(index);
   }
 
-  /** Takes a folder back; a promise when it has to be emptied first. */
   take(path: string): Promise<void> | null {
     const index = Number(path.slice(path.lastIndexOf("/") + 1));
     if (this.#isUntouched(index)) {

@@ -1,6 +1,5 @@
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { removeFolder } from "../data-folder.ts";
+import type { Disk } from "../ports.ts";
 
 /**
  * The seam of isolation: what stands between a program and the machine. So far: a cleared environment and folders of
@@ -33,11 +32,11 @@ export function sandboxFolders(folder: string) {
   };
 }
 
-export async function prepareSandbox(options: SandboxOptions): Promise<Sandbox> {
+export async function prepareSandbox(disk: Disk, options: SandboxOptions): Promise<Sandbox> {
   const { folder } = options;
   const { workFolder, temporaryFolder, valuesFolder, logFolder } = sandboxFolders(folder);
   for (const path of [workFolder, temporaryFolder, valuesFolder, logFolder]) {
-    await mkdir(path, { recursive: true, mode: 0o700 });
+    await disk.makeFolder(path);
   }
   const env = {
     PATH: "/usr/local/bin:/usr/bin:/bin",
@@ -48,5 +47,5 @@ export async function prepareSandbox(options: SandboxOptions): Promise<Sandbox> 
     SALT_SOCKET: options.socket,
     SALT_SESSION: options.session,
   };
-  return { folder, workFolder, valuesFolder, logFolder, env, remove: () => removeFolder(folder) };
+  return { folder, workFolder, valuesFolder, logFolder, env, remove: () => disk.remove(folder) };
 }
