@@ -61,7 +61,7 @@ describe("C27 logic meets the world through ports alone", () => {
 
   test("the SDK's core does none: that is in named files at its edge", () => {
     const edge = [
-      "sdk/typescript/program/connection.ts",
+      "sdk/typescript/program/dial-agent.ts",
       "sdk/typescript/program/process-host.ts",
       "sdk/typescript/program/texts-on-disk.ts",
       "sdk/typescript/run/run-command.ts",

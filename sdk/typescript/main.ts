@@ -2,9 +2,9 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { currentAmbient } from "./ambient.ts";
 import { declared } from "./declare/registry.ts";
-import { Connection } from "./program/connection.ts";
+import { dialAgentAt, keepProcessAlive } from "./program/dial-agent.ts";
 import { processHost } from "./program/process-host.ts";
-import { Program } from "./program/program.ts";
+import { serveWork } from "./program/serve-work.ts";
 
 const usage = `Usage:
   main describe                           print what this program declares, as JSON
@@ -64,23 +64,16 @@ function serve(argsId: string | null): void {
   const path = takeSetting("SALT_SOCKET");
   const session = takeSetting("SALT_SESSION");
   const leaseTtlMs = Number(process.env.SALT_LEASE_TTL_MS ?? 0);
-  const host = processHost();
-  const program = new Program({
+  const { program, connection } = serveWork({
     clock: systemClock,
+    random: systemRandom,
     registry: declared,
-    host,
+    host: processHost(),
     session,
     pid: process.pid,
     argsId,
-    send: (frame) => connection.send(frame),
-  });
-  const connection = new Connection({
-    clock: systemClock,
-    random: systemRandom,
-    path,
-    hello: () => program.hello(),
-    receive: (frame) => program.receive(frame),
-    giveUp: () => host.exit(1),
+    dial: dialAgentAt(path),
+    keepAlive: keepProcessAlive,
     lonelyMs: Math.max(lonelyMs, Number.isFinite(leaseTtlMs) ? leaseTtlMs : 0),
   });
   const crash = (error: unknown): void => {

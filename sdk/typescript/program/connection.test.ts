@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createVirtualClock } from "../testing/virtual-clock.ts";
 import { Connection } from "./connection.ts";
+import { dialAgentAt, keepProcessAlive } from "./dial-agent.ts";
 
 test("C18 a program that has had no agent for its bound gives up, and not before", async () => {
   const clock = createVirtualClock();
@@ -8,7 +9,8 @@ test("C18 a program that has had no agent for its bound gives up, and not before
   const connection = new Connection({
     clock,
     random: { float: () => 0.5, bytes: (count) => new Uint8Array(count) },
-    path: "/nowhere/at/all",
+    dial: dialAgentAt("/nowhere/at/all"),
+    keepAlive: keepProcessAlive,
     hello: () => ({ t: "hello", protocol: 1, sdk: "test", session: "s", pid: 1, argsId: null, working: [] }),
     receive: () => {},
     giveUp: () => {

@@ -1,14 +1,14 @@
-import { connect, type Socket } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Random, Timer } from "#shared/ports.ts";
 import type { AgentToProgramFrame, ProgramFrame } from "#shared/protocol/task.ts";
+import type { AgentSocket, DialAgent } from "./dial-agent.ts";
 
 export interface ConnectionDeps {
   readonly clock: Clock;
   readonly random: Random;
-  /** Path of the Unix socket, or name of the named pipe. */
-  readonly path: string;
+  readonly dial: DialAgent;
+  readonly keepAlive: () => { release(): void };
   /** The first frame of each connection. */
   hello(): ProgramFrame;
   receive(frame: AgentToProgramFrame): void;
@@ -21,12 +21,12 @@ const backoffMs = { first: 20, max: 1_000 };
 const lineCharsMax = 16 * limits.programLineBytesMax;
 
 /**
- * Edge: the socket to the agent, as lines of JSON. Dials again, with back-off and jitter, for as long as the process
+ * The line to the agent, as lines of JSON over a socket. Dials again, with back-off and jitter, for as long as the process
  * lives, or until no agent was there for `lonelyMs`. Frames of one turn of the event loop go out in one write.
  */
 export class Connection {
   readonly #deps: ConnectionDeps;
-  #socket: Socket | null = null;
+  #socket: AgentSocket | null = null;
   #open = false;
   #closed = false;
   #failures = 0;
@@ -34,12 +34,11 @@ export class Connection {
   #lines: string[] = [];
   #buffer = "";
   #decoder = new StringDecoder("utf8");
-  /** Keeps the process alive while there is no socket. */
-  readonly #hold = new MessageChannel();
+  readonly #alive: { release(): void };
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
-    this.#hold.port1.onmessage = () => {};
+    this.#alive = deps.keepAlive();
     this.#startLonely();
     this.#dial();
   }
@@ -62,7 +61,7 @@ export class Connection {
   close(): void {
     this.#closed = true;
     this.#lonely?.cancel();
-    this.#hold.port1.close();
+    this.#alive.release();
     this.#socket?.destroy();
   }
 
@@ -72,24 +71,26 @@ export class Connection {
 
   #dial(): void {
     if (this.#closed) return;
-    const socket = connect(this.#deps.path);
-    this.#socket = socket;
-    socket.on("connect", () => {
-      this.#open = true;
-      this.#failures = 0;
-      this.#lonely?.cancel();
-      this.#lonely = null;
-      this.#buffer = "";
-      this.#decoder = new StringDecoder("utf8");
-      this.send(this.#deps.hello());
-      this.flush();
+    const socket: AgentSocket = this.#deps.dial({
+      opened: () => socket === this.#socket && this.#opened(),
+      data: (bytes) => socket === this.#socket && this.#read(bytes),
+      closed: () => this.#lost(socket),
     });
-    socket.on("data", (chunk: Buffer) => this.#read(chunk));
-    socket.on("error", () => socket.destroy());
-    socket.on("close", () => this.#lost(socket));
+    this.#socket = socket;
   }
 
-  #lost(socket: Socket): void {
+  #opened(): void {
+    this.#open = true;
+    this.#failures = 0;
+    this.#lonely?.cancel();
+    this.#lonely = null;
+    this.#buffer = "";
+    this.#decoder = new StringDecoder("utf8");
+    this.send(this.#deps.hello());
+    this.flush();
+  }
+
+  #lost(socket: AgentSocket): void {
     if (this.#closed || socket !== this.#socket) return;
     this.#open = false;
     this.#lines = [];
