@@ -1,4 +1,4 @@
-import { partitionOf, type RunId } from "#shared/domain/ids.ts";
+import { partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
@@ -8,9 +8,11 @@ import { createMover, type GroupMover, type MoverDeps } from "./engine/mover.ts"
 import { Fleet, type FleetDeps } from "./fleet/fleet.ts";
 import { Growth } from "./growth.ts";
 import { joinHops } from "./join-hops.ts";
+import { joinPeers, newsOf } from "./join-peers.ts";
 import { expireLeases } from "./leases/expire-leases.ts";
 import { createLogs, type Logs } from "./logs/logs.ts";
 import { Loops, type LoopsDeps } from "./loops.ts";
+import type { Peers } from "./peers.ts";
 import { ProgressBoard } from "./progress.ts";
 import { type RunRecord, runKey } from "./records.ts";
 import { createRegistry, type Registry } from "./registry/registry.ts";
@@ -33,6 +35,8 @@ export interface JourneyDeps {
   readonly random: Random;
   /** Number of partitions: 1 on sqlite. */
   readonly partitions: number;
+  /** Whether other coordinators may use the same engine: they are told, and listened to. */
+  readonly shared: boolean;
   readonly logger: FleetDeps["logger"];
   /** Default: `limits`. */
   readonly leaseTtlMs?: number;
@@ -62,8 +66,12 @@ export function joinStages(deps: JourneyDeps): Journey {
     engine,
     clock,
     random,
-    wantClaims: (partition, batch) => fleet.wantClaims(partition, batch),
+    couldClaim: (partition) => fleet.matching.couldClaim(partition),
+    wantClaims: (partition, batch) => fleet.matching.want(partition, batch),
     onClaims: (partition, want, claims) => fleet.onClaims(partition, want, claims),
+    tell: (partition, batch, want) =>
+      peers?.writes(partition, [...newsOf(batch, fleet.matching.unmet(batch, want))]) ?? [],
+    onUnknown: (partition) => peers?.doubt(partition),
     onApplied: (partition, drafts, positions, nowMs) => onApplied(partition, drafts, positions, nowMs),
   });
 
@@ -79,19 +87,35 @@ export function joinStages(deps: JourneyDeps): Journey {
     checkInput: registry.checkInput,
   });
   const logs = createLogs({ engine, mover, clock });
-  const progress = new ProgressBoard(clock);
+  const progress = new ProgressBoard(clock, (said) =>
+    peers?.tell(partitionOf(runOfTask(said.task)), { t: "progress", ...said }),
+  );
   const hops = joinHops({ ...deps, mover, registry, logs, progress, runs, leaseTtlMs });
   const parkAfterMs = deps.parkAfterMs ?? limits.parkAfterMs;
-  const fleet = new Fleet({ engine, mover, clock, partitions, hops, logger: deps.logger, leaseTtlMs, parkAfterMs });
-
-  const loops = joinLoops({ engine, clock, mover, partitions, logger: deps.logger, fleet, runs, triggers });
+  const onGreeted: FleetDeps["onGreeted"] = (partition, agent, session) =>
+    peers?.tell(partition, { t: "session", agent, session });
+  const fleet = new Fleet({ ...deps, mover, partitions, hops, leaseTtlMs, parkAfterMs, onGreeted });
+  const peers = deps.shared
+    ? joinPeers({ ...deps, partitions, fleet, growth, logs, progress, lookAt: (partition) => loops.lookAt(partition) })
+    : null;
+  const loops: Loops = joinLoops({
+    engine,
+    clock,
+    mover,
+    partitions,
+    logger: deps.logger,
+    fleet,
+    runs,
+    triggers,
+    peers,
+  });
 
   const onApplied: OnApplied = (partition, drafts, positions, nowMs) => {
     for (const { run, entry } of journalEntries(drafts, positions, nowMs)) {
       fleet.onJournal(run, entry);
       growth.grew(run);
     }
-    fleet.onEnqueued(partition, drafts);
+    fleet.matching.onEnqueued(partition, drafts);
     loops.onApplied(partition, drafts, nowMs);
   };
 
@@ -103,8 +127,12 @@ export function joinStages(deps: JourneyDeps): Journey {
     progress,
     mover,
     fleet,
-    start: () => loops.start(),
+    start() {
+      peers?.start();
+      loops.start();
+    },
     close() {
+      peers?.close();
       loops.close();
       fleet.close();
       mover.close();
@@ -138,10 +166,11 @@ interface JoinLoops extends Pick<LoopsDeps, "engine" | "clock" | "partitions" | 
   readonly fleet: Fleet;
   readonly runs: Runs;
   readonly triggers: Triggers;
+  readonly peers: Peers | null;
 }
 
 function joinLoops(deps: JoinLoops): Loops {
-  const { engine, mover, fleet, runs, partitions } = deps;
+  const { engine, mover, fleet, runs, partitions, peers } = deps;
   const events = { engine, mover, partitions: partitions.length };
   const endRun: TimerDeps["endRun"] = async (run, why) => {
     await mover.move(partitionOf(run), forceEnd, { run, why });
@@ -156,7 +185,10 @@ function joinLoops(deps: JoinLoops): Loops {
       next = ended?.state === "restarted" ? ended.next : null;
     }
   };
-  const stopLease: CloseDeps["stopLease"] = (lease) => fleet.stopLease(lease);
+  const stopLease: CloseDeps["stopLease"] = (lease) => {
+    const task = lease.task as TaskId;
+    if (!fleet.stopLease(lease)) peers?.tell(partitionOf(runOfTask(task)), { t: "stop", ...lease, task });
+  };
   return new Loops({
     ...deps,
     fireTimers: (partition) => fireTimers({ engine, mover, endRun }, partition),
@@ -168,7 +200,10 @@ function joinLoops(deps: JoinLoops): Loops {
     resolveDependents: (task) => resolveDependents({ mover }, task),
     deliver: (partition, member, message) => deliverMessage(events, partition, member, message),
     walkEvents: (topic) => walkEvents(events, topic),
-    sawQueues: (partition, queues) => fleet.sawQueues(partition, queues),
+    sawQueues(partition, queues) {
+      for (const queue of queues) fleet.matching.sawQueue(partition, queue);
+    },
+    lookAtPeers: async () => peers?.look(),
     fireTriggers: () => deps.triggers.fireDue(),
   });
 }

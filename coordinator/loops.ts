@@ -24,6 +24,8 @@ export interface LoopsDeps {
   readonly walkEvents: (topic: string) => Promise<void>;
   readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
   readonly fireTriggers: () => Promise<{ nextInMs: number | null }>;
+  /** Whether other coordinators told something that did not arrive. */
+  readonly lookAtPeers: () => Promise<void>;
 }
 
 export const tickMs = 1_000;
@@ -74,16 +76,22 @@ export class Loops {
     this.#ticks += 1;
     const sweep = this.#ticks % sweepEveryTicks === 1;
     const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
-    void Promise.all([...done, this.#guard("triggers", this.#fireTriggers())]).then(() => {
+    const others = [this.#guard("peers", this.#deps.lookAtPeers()), this.#guard("triggers", this.#fireTriggers())];
+    void Promise.all([...done, ...others]).then(() => {
       if (!this.#closed) this.#tick = this.#deps.clock.after(tickMs, () => this.#onTick());
     });
   }
 
   async #look(partition: Partition, sweep: boolean): Promise<void> {
-    const { engine } = this.#deps;
     await this.#guard("timers", this.#fire(partition));
     if (!sweep) return;
     await this.#guard("leases", this.#deps.expireLeases(partition));
+    await this.lookAt(partition);
+  }
+
+  /** Looks for what another coordinator left to be done, or has just made. */
+  async lookAt(partition: Partition): Promise<void> {
+    const { engine } = this.#deps;
     const look = async () => {
       for (const index of [closingIndex, resolvingIndex, outboxIndex, walksIndex]) {
         const { rows } = await engine.range(index(partition), { limit: itemsPerTickMax });

@@ -46,13 +46,14 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   // Before anything is made that the next start would find.
   requireSafeBind(host, options.allowRemote ?? false);
   const stores = await openStores(options, { clock });
-  const { engine, blobs, partitions } = stores;
+  const { engine, blobs, partitions, shared } = stores;
   const journey = joinStages({
     engine,
     blobs,
     clock,
     random,
     partitions,
+    shared,
     logger,
     ...(options.leaseTtlMs === undefined ? {} : { leaseTtlMs: options.leaseTtlMs }),
     ...(options.parkAfterMs === undefined ? {} : { parkAfterMs: options.parkAfterMs }),

@@ -15,6 +15,8 @@ export interface Stores {
   readonly engine: Engine;
   readonly blobs: BlobStore;
   readonly partitions: number;
+  /** Whether other coordinators may use the same engine. */
+  readonly shared: boolean;
   close(): Promise<void>;
 }
 
@@ -27,6 +29,7 @@ export async function openStores(options: StoreOptions, { clock }: { readonly cl
     engine,
     blobs,
     partitions: 1,
+    shared: false,
     async close() {
       await blobs.close();
       await engine.close();

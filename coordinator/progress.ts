@@ -17,9 +17,19 @@ export interface Said extends AttemptName {
   readonly turn: number;
 }
 
+interface HowFar {
+  readonly fraction?: number;
+  readonly message?: string;
+}
+
+export type Saying = AttemptName & HowFar;
+
+/** How often what one task says is told to other coordinators. */
+const tellEveryMs = 200;
+
 /**
- * How far the tasks are that are leased through this coordinator, as they say themselves. It is kept in memory alone:
- * none of it outlives the coordinator, and none of it outlives the lease.
+ * How far tasks are, as they say themselves, here or to another coordinator. It is kept in memory alone: none of it
+ * outlives the coordinator, and none of it outlives the lease.
  */
 export class ProgressBoard {
   readonly #clock: Clock;
@@ -27,8 +37,11 @@ export class ProgressBoard {
   readonly #growth = new Growth();
   #turn = 0;
 
-  constructor(clock: Clock) {
+  readonly #tell: (said: Saying) => void;
+
+  constructor(clock: Clock, tell: (said: Saying) => void = () => {}) {
     this.#clock = clock;
+    this.#tell = tell;
   }
 
   /** The turn of what was said last of all. */
@@ -37,7 +50,15 @@ export class ProgressBoard {
   }
 
   /** Takes the place of what the task said before. */
-  say(attempt: AttemptName, what: { readonly fraction?: number; readonly message?: string }): void {
+  say(attempt: AttemptName, what: HowFar): void {
+    const before = this.#said.peek(attempt.task);
+    this.hear(attempt, what);
+    const pause = this.#clock.nowMs() - (before?.atMs ?? 0);
+    if (pause >= tellEveryMs || pause < 0) this.#tell({ task: attempt.task, fence: attempt.fence, ...what });
+  }
+
+  /** As `say`, of a task whose lease another coordinator knows. */
+  hear(attempt: AttemptName, what: HowFar): void {
     const { task, fence } = attempt;
     const { fraction = null, message = null } = what;
     this.#turn += 1;

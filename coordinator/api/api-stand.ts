@@ -21,7 +21,7 @@ export async function createStand(options: { readonly partitions?: number } = {}
   const blobs = createMemoryBlobs();
   const logger = { info: () => undefined, warn: () => undefined };
   const given = { engine, blobs, clock, random: systemRandom, partitions };
-  const journey = joinStages({ ...given, logger });
+  const journey = joinStages({ ...given, shared: false, logger });
   const { mover, registry, runs, triggers, logs, progress, fleet } = journey;
   const ports = { ...given, mover };
   const access = createAccess(ports);

@@ -139,7 +139,7 @@ describe("the mover", () => {
     const mover = moverOn(engine, {
       wantClaims: (_, batch) =>
         batch.length > 0 ? { holdMs: 1_000, wants: [{ holder: "a:1", queues: ["q"], take: 5 }] } : null,
-      onClaims: (_, _want, claims) => claimed.push(...claims.map(({ member }) => member)),
+      onClaims: (_, _want, claims) => claimed.push(...(claims ?? []).map(({ member }) => member)),
     });
     const enqueue: Move<string, void> = {
       name: "enqueue",

@@ -12,6 +12,7 @@ import {
   type Key,
   leaseKey,
   type Transaction,
+  type Write,
 } from "./engine.ts";
 import { HeardTime } from "./heard-time.ts";
 import type { Applied, Draft, Move, Mover } from "./move.ts";
@@ -33,9 +34,16 @@ export interface MoverDeps {
   readonly engine: Engine;
   readonly clock: Clock;
   readonly random: Random;
-  /** What the fleet can take now, asked before each commit. */
+  /** Whether the fleet could take something of what is queued, as far as is known. */
+  readonly couldClaim?: (partition: Partition) => boolean;
+  /** What the fleet can take now, asked before each commit and held for it until `onClaims`. */
   readonly wantClaims?: (partition: Partition, batch: readonly Transaction[]) => ClaimWant | null;
-  readonly onClaims?: (partition: Partition, want: ClaimWant, claims: readonly Claim[]) => void;
+  /** What was granted; null when the commit's outcome is unknown. */
+  readonly onClaims?: (partition: Partition, want: ClaimWant, claims: readonly Claim[] | null) => void;
+  /** What the commit tells other coordinators: applied with it, without a check. */
+  readonly tell?: (partition: Partition, batch: readonly Transaction[], want: ClaimWant | null) => readonly Write[];
+  /** A commit's outcome is unknown. */
+  readonly onUnknown?: (partition: Partition) => void;
   /** Called for each applied move in commit order, before its answer is given. */
   readonly onApplied?: (
     partition: Partition,
@@ -180,8 +188,8 @@ class PartitionLine {
 
   async #flush(): Promise<void> {
     if (this.#deciding || this.#closed || this.#inFlight.size >= limits.batchesInFlightMax) return;
-    const want = this.#poked ? (this.#deps.wantClaims?.(this.#partition, []) ?? null) : null;
-    if (this.#waiting.length === 0 && !want) {
+    const pokedInVain = !this.#poked || this.#deps.couldClaim?.(this.#partition) !== true;
+    if (this.#waiting.length === 0 && pokedInVain) {
       this.#poked = false;
       return;
     }
@@ -242,14 +250,18 @@ class PartitionLine {
     for (const answered of batch.answered) answered();
     if (batch.transactions.length === 0 && !want) return;
     this.#inFlight.add(batch);
+    const news = this.#deps.tell?.(this.#partition, batch.transactions, want) ?? [];
+    const all = news.length > 0 ? [...batch.transactions, { checks: [], writes: news }] : batch.transactions;
     let committed: Committed;
     try {
       committed = await (want
-        ? this.#deps.engine.commit(this.#partition, batch.transactions, want)
-        : this.#deps.engine.commit(this.#partition, batch.transactions));
+        ? this.#deps.engine.commit(this.#partition, all, want)
+        : this.#deps.engine.commit(this.#partition, all));
     } catch (error) {
       this.#inFlight.delete(batch);
       this.#cache.clear();
+      if (want) this.#deps.onClaims?.(this.#partition, want, null);
+      this.#deps.onUnknown?.(this.#partition);
       this.#again(
         batch.decided.map((decided) => decided.pending),
         error,

@@ -1,6 +1,14 @@
 import type { WebSocket } from "ws";
 import { SaltError } from "#shared/domain/errors.ts";
-import { type Partition, partitionFor, partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
+import {
+  type AgentId,
+  type Partition,
+  partitionFor,
+  partitionOf,
+  type RunId,
+  runOfTask,
+  type TaskId,
+} from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import { type AgentFrame, type AttemptName, agentBatchSchema } from "#shared/protocol/agent.ts";
@@ -11,16 +19,15 @@ import {
   type LeaseRecord,
   type LogEntry,
   leaseKey,
-  type Transaction,
 } from "../engine/engine.ts";
-import type { Draft } from "../engine/move.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { parseQueue } from "../state/queues.ts";
 import { handleFrame } from "./handle-frame.ts";
 import type { Hops } from "./hops.ts";
 import { JournalFeed } from "./journal-feed.ts";
+import { Matching } from "./matching.ts";
 import { endSession, raiseSession } from "./raise-session.ts";
-import { Session } from "./session.ts";
+import { type Kind, Session } from "./session.ts";
 
 export interface FleetDeps {
   readonly engine: Engine;
@@ -31,31 +38,24 @@ export interface FleetDeps {
   readonly logger: { warn(fields: object, message: string): void; info(fields: object, message: string): void };
   readonly leaseTtlMs: number;
   readonly parkAfterMs: number;
+  /** An agent's session has begun: older ones, at other coordinators, are over. */
+  readonly onGreeted: (partition: Partition, agent: AgentId, session: number) => void;
 }
 
-/** How many leases one claim may take for one agent: what a commit grants is written in it. */
-const takenPerClaimMax = 100;
 const helloWithinMs = 10_000;
 const pingEveryMs = 10_000;
 
-/**
- * The agents that are connected here, matched to the queues that have something in them.
- *
- * L1  `#nonEmpty` is what this coordinator believes of queues: an enqueue adds, a claim that found less than it could
- *     have taken removes, a sweep mends what it did not see.
- * L2  A session is asked for in the commit that can grant to it, never polled.
- */
+/** The agents that are connected here: their sessions, and the leases that these hold. */
 export class Fleet {
   readonly #deps: FleetDeps;
-  readonly #sessions = new Map<string, Session>();
-  readonly #nonEmpty = new Map<Partition, Set<string>>();
+  readonly #sessions = new Map<AgentId, Session>();
   readonly #feeds = new Map<RunId, Set<JournalFeed>>();
-  #rotation = 0;
+  readonly matching: Matching;
   #closed = false;
 
   constructor(deps: FleetDeps) {
     this.#deps = deps;
-    for (const partition of deps.partitions) this.#nonEmpty.set(partition, new Set());
+    this.matching = new Matching(deps.partitions, (partition) => deps.mover.poke(partition));
   }
 
   /** Takes a connection whose bearer may be an agent. */
@@ -133,10 +133,11 @@ export class Fleet {
     const { mover, clock } = this.#deps;
     const partition = partitionFor(this.#deps.partitions.length, "agent", hello.agent);
     const number = await mover.move(partition, raiseSession, { partition, hello });
-    const older = this.#sessions.get(hello.agent);
-    if (older) older.close(4000, "replaced by a later connection");
+    this.onSession(hello.agent, number);
+    this.#deps.onGreeted(partition, hello.agent, number);
     const session = new Session(socket, hello, number, clock);
     this.#sessions.set(hello.agent, session);
+    this.matching.join(session);
     try {
       await this.#welcome(session, hello);
     } catch (error) {
@@ -145,6 +146,19 @@ export class Fleet {
     }
     this.#deps.logger.info({ agent: hello.agent, name: hello.name, session: number }, "agent connected");
     return session;
+  }
+
+  /** C14: an agent has a later session, here or at another coordinator. */
+  onSession(agent: string, number: number): void {
+    const older = this.#sessions.get(agent as AgentId);
+    if (!older || older.number >= number) return;
+    this.#forget(older);
+    older.close(4000, "replaced by a later connection");
+  }
+
+  #forget(session: Session): void {
+    if (this.#sessions.get(session.agent) === session) this.#sessions.delete(session.agent);
+    this.matching.leave(session);
   }
 
   async #welcome(session: Session, hello: Extract<AgentFrame, { t: "hello" }>): Promise<void> {
@@ -187,7 +201,7 @@ export class Fleet {
 
   #handle(session: Session, frames: readonly AgentFrame[]): void {
     if (this.#sessions.get(session.agent) !== session) return;
-    const deps = { hops: this.#deps.hops, poke: () => this.pokeAll() };
+    const deps = { hops: this.#deps.hops, poke: () => this.matching.pokeAll() };
     for (const frame of frames) {
       handleFrame(deps, session, frame).catch((error: unknown) => {
         if (this.#closed) return;
@@ -200,14 +214,10 @@ export class Fleet {
   #leave(session: Session): void {
     session.close(1000, "");
     if (this.#sessions.get(session.agent) !== session) return;
-    this.#sessions.delete(session.agent);
+    this.#forget(session);
     const partition = partitionFor(this.#deps.partitions.length, "agent", session.agent);
     const end = { partition, agent: session.agent, session: session.number };
     this.#deps.mover.move(partition, endSession, end).catch(() => undefined);
-  }
-
-  pokeAll(): void {
-    for (const [partition, queues] of this.#nonEmpty) if (queues.size > 0) this.#deps.mover.poke(partition);
   }
 
   /** C14: a lease that its agent never took up or forgot, and that has moved on since, takes up no credit any more. */
@@ -228,57 +238,23 @@ export class Fleet {
     }
   }
 
-  /** A sweep's look at the engine's own list of queues. */
-  sawQueues(partition: Partition, queues: readonly string[]): void {
-    const known = this.#nonEmpty.get(partition);
-    for (const queue of queues) known?.add(queue);
-    if (queues.length > 0) this.#deps.mover.poke(partition);
+  onClaims(partition: Partition, want: ClaimWant, claims: readonly Claim[] | null): void {
+    this.matching.unreserve(want, (holder) => this.#sessionOf(holder));
+    if (claims === null) return;
+    this.matching.granted(partition, want, claims);
+    for (const claim of claims) this.#grant(claim, parseQueue(claim.queue).kind);
+    this.matching.pokeAll();
   }
 
-  wantClaims(partition: Partition, batch: readonly Transaction[]): ClaimWant | null {
-    const nonEmpty = this.#nonEmpty.get(partition);
-    if (!nonEmpty) return null;
-    for (const { writes } of batch) for (const write of writes) if (write.kind === "enqueue") nonEmpty.add(write.queue);
-    if (nonEmpty.size === 0 || this.#sessions.size === 0) return null;
-    const wants: ClaimWant["wants"][number][] = [];
-    for (const session of this.#inTurn()) {
-      for (const kind of ["workflow", "task"] as const) {
-        const take = Math.min(takenPerClaimMax, session.free(kind));
-        if (take === 0) continue;
-        const queues = [...nonEmpty].filter((queue) => parseQueue(queue).kind === kind && session.matches(queue));
-        if (queues.length > 0) wants.push({ holder: session.holder, queues, take });
-      }
-    }
-    return wants.length > 0 ? { holdMs: limits.grantHoldMs, wants } : null;
+  #sessionOf(holder: string): Session | undefined {
+    const session = this.#sessions.get(holder.slice(0, holder.indexOf(":")) as AgentId);
+    return session?.holder === holder ? session : undefined;
   }
 
-  /** Sessions from a rotating start, so that none is always the first to be granted to. */
-  #inTurn(): Session[] {
-    const sessions = [...this.#sessions.values()];
-    this.#rotation = (this.#rotation + 1) % Math.max(1, sessions.length);
-    return [...sessions.slice(this.#rotation), ...sessions.slice(0, this.#rotation)];
-  }
-
-  onClaims(partition: Partition, want: ClaimWant, claims: readonly Claim[]): void {
-    const taken = new Map<string, number>();
-    for (const claim of claims) {
-      const kind = parseQueue(claim.queue).kind;
-      taken.set(`${claim.holder} ${kind}`, (taken.get(`${claim.holder} ${kind}`) ?? 0) + 1);
-      this.#grant(claim, kind);
-    }
-    for (const { holder, queues, take } of want.wants) {
-      const kind = queues[0] ? parseQueue(queues[0]).kind : "task";
-      if ((taken.get(`${holder} ${kind}`) ?? 0) < take) {
-        for (const queue of queues) this.#nonEmpty.get(partition)?.delete(queue);
-      }
-    }
-    if (this.#nonEmpty.get(partition)?.size) this.#deps.mover.poke(partition);
-  }
-
-  #grant(claim: Claim, kind: "task" | "workflow"): void {
+  #grant(claim: Claim, kind: Kind): void {
     const task = claim.member as TaskId;
-    const session = this.#sessions.get(claim.holder.slice(0, claim.holder.indexOf(":")));
-    if (session?.holder !== claim.holder) {
+    const session = this.#sessionOf(claim.holder);
+    if (!session) {
       void this.#deps.hops.giveBack({ task, fence: claim.fence }, "handback").catch(() => undefined);
       return;
     }
@@ -336,22 +312,23 @@ export class Fleet {
     if (feeds) for (const feed of feeds) feed.append(entry);
   }
 
-  onEnqueued(partition: Partition, drafts: readonly Draft[]): void {
-    let seen = false;
-    for (const { writes } of drafts) {
-      for (const write of writes) {
-        if (write.kind !== "enqueue") continue;
-        this.#nonEmpty.get(partition)?.add(write.queue);
-        seen = true;
-      }
-    }
-    if (seen) this.#deps.mover.poke(partition);
+  /** A run's journal may have grown by another coordinator's commit. */
+  onGrown(run: RunId): void {
+    for (const feed of this.#feeds.get(run) ?? []) feed.look();
   }
 
-  /** Asks the agent that holds a lease to end the attempt. */
-  stopLease(lease: { holder: string; task: string; fence: number; reason: string }): void {
-    const session = this.#sessions.get(lease.holder.slice(0, lease.holder.indexOf(":")));
+  /** Journals of a partition may have grown without this coordinator having been told. */
+  onLost(partition: Partition): void {
+    for (const [run, feeds] of this.#feeds) {
+      if (partitionOf(run) === partition) for (const feed of feeds) feed.look();
+    }
+  }
+
+  /** Asks the agent that holds a lease to end the attempt, if it is connected here. */
+  stopLease(lease: { holder: string; task: string; fence: number; reason: string }): boolean {
+    const session = this.#sessions.get(lease.holder.slice(0, lease.holder.indexOf(":")) as AgentId);
     if (session) this.#sendStop(session, { task: lease.task as TaskId, fence: lease.fence }, lease.reason);
+    return session !== undefined;
   }
 
   #sendStop(session: Session, { task, fence }: AttemptName, reason: string): void {
@@ -364,7 +341,8 @@ export class Fleet {
 
   close(): void {
     this.#closed = true;
-    for (const session of this.#sessions.values()) session.close(1001, "the coordinator is stopping");
+    // RFC 6455's registry: 1012 is a restart of the service, after which a client is to come again.
+    for (const session of this.#sessions.values()) session.close(1012, "the coordinator is stopping");
     this.#sessions.clear();
   }
 }

@@ -50,7 +50,7 @@ export async function handleFrame(deps: FrameDeps, session: Session, frame: Agen
       if (isHeld(session, frame)) deps.hops.sayProgress(frame, frame);
       return;
     case "bye":
-      session.draining = true;
+      session.drain();
       session.close(1000, "bye");
   }
 }

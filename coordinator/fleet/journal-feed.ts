@@ -110,7 +110,7 @@ export class JournalFeed {
   /** The journal may have grown by another's commit. */
   look(): void {
     this.#unsure = true;
-    void this.#pump();
+    if (this.#started) void this.#pump();
   }
 
   close(): void {

@@ -2,14 +2,16 @@ import type { WebSocket } from "ws";
 import type { AgentId, TaskId } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { AgentFrame, AttemptName, CoordinatorFrame } from "#shared/protocol/agent.ts";
-import { type Offer, parseQueue, satisfies } from "../state/queues.ts";
+import type { Offer } from "../state/queues.ts";
 import type { JournalFeed } from "./journal-feed.ts";
 import { Outbound } from "./outbound.ts";
+
+export type Kind = "task" | "workflow";
 
 /** A lease as its session knows it. */
 export interface Held {
   readonly fence: number;
-  readonly kind: "task" | "workflow";
+  readonly kind: Kind;
   readonly feed: JournalFeed | null;
   /** Frames of one workflow attempt take effect in the order in which they came. */
   order: Promise<void>;
@@ -23,13 +25,17 @@ export class Session {
   readonly held = new Map<TaskId, Held>();
   readonly #socket: WebSocket;
   readonly #outbound: Outbound;
-  readonly #matches = new Map<string, boolean>();
-  readonly #heldByKind = { task: 0, workflow: 0 };
+  /** Queues that it may take from, of those that were met. */
+  readonly classes = new Set<string>();
+  /** Called when it can take leases of a kind, after it could not, and the other way round. */
+  onFree: (kind: Kind) => void = () => {};
+  /** Leases held, and those that a commit under way may grant. */
+  readonly #taken = { task: 0, workflow: 0 };
   readonly #clock: Clock;
   /** When the agent last spoke of a lease, or was given it. */
   readonly #heardAtMs = new Map<TaskId, number>();
   #credit = { task: 0, workflow: 0 };
-  draining = false;
+  #draining = false;
 
   constructor(socket: WebSocket, hello: Extract<AgentFrame, { t: "hello" }>, number: number, clock: Clock) {
     this.#socket = socket;
@@ -49,27 +55,46 @@ export class Session {
   }
 
   setCredit(tasks: number, workflows: number): void {
-    this.#credit = { task: tasks, workflow: workflows };
+    this.#change("task", () => {
+      this.#credit.task = tasks;
+    });
+    this.#change("workflow", () => {
+      this.#credit.workflow = workflows;
+    });
+  }
+
+  /** It takes no more leases. */
+  drain(): void {
+    for (const kind of ["task", "workflow"] as const) {
+      this.#change(kind, () => {
+        this.#draining = true;
+      });
+    }
   }
 
   /** Leases of a kind that it can take now. */
-  free(kind: "task" | "workflow"): number {
-    return this.draining ? 0 : Math.max(0, this.#credit[kind] - this.#heldByKind[kind]);
+  free(kind: Kind): number {
+    return this.#draining ? 0 : Math.max(0, this.#credit[kind] - this.#taken[kind]);
   }
 
-  matches(queue: string): boolean {
-    const known = this.#matches.get(queue);
-    if (known !== undefined) return known;
-    const matched = satisfies(this.offer, parseQueue(queue));
-    this.#matches.set(queue, matched);
-    return matched;
+  /** Counts leases that it may be about to be granted as held; less than none gives them back. */
+  reserve(kind: Kind, leases: number): void {
+    this.#change(kind, () => {
+      this.#taken[kind] += leases;
+    });
+  }
+
+  #change(kind: Kind, change: () => void): void {
+    const wasFree = this.free(kind) > 0;
+    change();
+    if (this.free(kind) > 0 !== wasFree) this.onFree(kind);
   }
 
   hold(task: TaskId, held: Held): void {
     this.drop(task);
     this.held.set(task, held);
     this.#heardAtMs.set(task, this.#clock.monotonicMs());
-    this.#heldByKind[held.kind] += 1;
+    this.reserve(held.kind, 1);
   }
 
   drop(task: TaskId): void {
@@ -78,7 +103,7 @@ export class Session {
     held.feed?.close();
     this.held.delete(task);
     this.#heardAtMs.delete(task);
-    this.#heldByKind[held.kind] -= 1;
+    this.reserve(held.kind, -1);
   }
 
   /** The agent spoke of leases. */

@@ -20,6 +20,8 @@ export interface LogsDeps {
 }
 
 export interface Logs {
+  /** Another coordinator appended to a run's logs. */
+  onGrown(run: RunId): void;
   appendLogs(chunks: readonly LogChunk[]): Promise<{ readonly stale: readonly AttemptName[] }>;
   readLogs(query: LogsQuery): Promise<readonly LogRow[]>;
   followLogs(
@@ -28,7 +30,7 @@ export interface Logs {
   ): AsyncGenerator<readonly LogRow[]>;
 }
 
-/** The tasks' output. What this coordinator appends wakes who follows it here; others look every second. */
+/** The tasks' output. What is appended wakes who follows it; a lost hint costs a second. */
 export function createLogs(deps: LogsDeps): Logs {
   const followers = new Map<RunId, Set<() => void>>();
   const waitForMore = (run: RunId, forMs: number, signal: AbortSignal): Promise<void> =>
@@ -47,12 +49,14 @@ export function createLogs(deps: LogsDeps): Logs {
       signal.addEventListener("abort", wake);
       if (signal.aborted) wake();
     });
+  const onGrown = (run: RunId) => {
+    for (const wake of followers.get(run) ?? []) wake();
+  };
   return {
+    onGrown,
     async appendLogs(chunks) {
       const answer = await appendLogs(deps, chunks);
-      for (const run of new Set(chunks.map(({ task }) => runOfTask(task)))) {
-        for (const wake of followers.get(run) ?? []) wake();
-      }
+      for (const run of new Set(chunks.map(({ task }) => runOfTask(task)))) onGrown(run);
       return answer;
     },
     readLogs: (query) => readLogs(deps, query),

@@ -38,6 +38,7 @@ export async function startJourney(
     clock,
     random: options.random ?? systemRandom,
     partitions,
+    shared: options.engine !== undefined,
     logger: options.logger ?? { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
     ...(options.leaseTtlMs ? { leaseTtlMs: options.leaseTtlMs } : {}),
   });
