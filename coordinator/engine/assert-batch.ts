@@ -52,6 +52,10 @@ function assertWrite(tag: string, write: Write): void {
     case "append":
       assertIn(tag, write.log);
       break;
+    case "trim":
+      assertIn(tag, write.log);
+      assert(Number.isSafeInteger(write.through) && write.through >= 0, "a log is trimmed through a position");
+      break;
     case "add":
       assertIn(tag, write.counter);
       assert(Number.isSafeInteger(write.delta), "a counter counts whole numbers");

@@ -52,7 +52,7 @@ export type Check =
 
 export type Write =
   | { readonly kind: "set"; readonly key: Key; readonly stamp: Stamp; readonly value: string }
-  /** Of a record, a counter or a lease. */
+  /** Of a record, a counter, a lease or a log. A log is short or trimmed by then; its next append begins at 1 again. */
   | { readonly kind: "delete"; readonly key: Key }
   | {
       readonly kind: "rank";
@@ -77,6 +77,11 @@ export type Write =
   | { readonly kind: "release"; readonly member: string }
   /** The next position is answered in `positions`. The entry's time is the commit's. */
   | { readonly kind: "append"; readonly log: Key; readonly value: string }
+  /**
+   * Drops the entries of a log up to a position, but never its last: positions stay, and go on from there. Callers drop
+   * a bounded number at a time.
+   */
+  | { readonly kind: "trim"; readonly log: Key; readonly through: number }
   | { readonly kind: "add"; readonly counter: Key; readonly delta: number }
   /** Hints those who listen to the topic, once for each note of the batch. */
   | ({ readonly kind: "signal" } & Hint);

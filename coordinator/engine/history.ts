@@ -90,7 +90,10 @@ function writesIn(index: number): fc.Arbitrary<Write> {
     { weight: 4, arbitrary: fc.record({ kind: kind("set"), key: from(keys.records), stamp, value }) },
     {
       weight: 1,
-      arbitrary: fc.record({ kind: kind("delete"), key: from([...keys.records, ...keys.counters, ...keys.leases]) }),
+      arbitrary: fc.record({
+        kind: kind("delete"),
+        key: from([...keys.records, ...keys.counters, ...keys.leases, ...keys.logs]),
+      }),
     },
     {
       weight: 3,
@@ -111,6 +114,7 @@ function writesIn(index: number): fc.Arbitrary<Write> {
     },
     { weight: 2, arbitrary: fc.record({ kind: kind("release"), member }) },
     { weight: 3, arbitrary: fc.record({ kind: kind("append"), log: from(keys.logs), value }) },
+    { weight: 1, arbitrary: fc.record({ kind: kind("trim"), log: from(keys.logs), through: fc.nat(6) }) },
     {
       weight: 2,
       arbitrary: fc.record({

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { append, engine, key, members, partition, rank, rows, write } from "./subject.ts";
+import { append, endIs, engine, key, logOf, members, partition, rank, rows, write } from "./subject.ts";
 
 export function describeReads(): void {
   const index = key("index");
@@ -64,5 +64,61 @@ export function describeReads(): void {
     ]);
     expect((await engine.read(key("log"), 2, 10)).map(({ value }) => value)).toEqual(["three"]);
     expect(await engine.read(key("log"), 3, 10)).toEqual([]);
+  });
+
+  const appendAll = (log: string, from: number, to: number) =>
+    write(...Array.from({ length: to - from + 1 }, (_, n) => append(log, `e${from + n}`)));
+  const trim = (log: string, through: number) => write({ kind: "trim", log: key(log), through });
+
+  test("C9 a trimmed log begins later, and its positions stay", async () => {
+    await appendAll("log", 1, 5);
+    await trim("log", 3);
+    const left = [
+      [4, "e4"],
+      [5, "e5"],
+    ];
+    for (const after of [0, 2, 3]) {
+      const entries = await engine.read(key("log"), after, 10);
+      expect(entries.map(({ position, value }) => [position, value])).toEqual(left);
+    }
+    expect((await engine.read(key("log"), 4, 10)).map(({ value }) => value)).toEqual(["e5"]);
+    expect((await engine.read(key("log"), 0, 1)).map(({ value }) => value)).toEqual(["e4"]);
+    const { results } = await engine.commit(partition, [{ checks: [endIs("log", 5)], writes: [append("log", "e6")] }]);
+    expect(results).toEqual([{ outcome: "applied", positions: [6] }]);
+    await trim("log", 2);
+    expect(await logOf("log")).toEqual(["e4", "e5", "e6"]);
+  });
+
+  test("C9 the last entry of a log is never trimmed, so that the next has the position after it", async () => {
+    await appendAll("log", 1, 3);
+    await trim("log", 100);
+    await trim("log", 3);
+    await trim("other", 3);
+    expect(await logOf("log")).toEqual(["e3"]);
+    expect(await logOf("other")).toEqual([]);
+    const { results } = await engine.commit(partition, [
+      { checks: [endIs("log", 3)], writes: [append("log", "e4"), { kind: "trim", log: key("log"), through: 4 }] },
+      { checks: [endIs("log", 4)], writes: [append("log", "e5")] },
+    ]);
+    expect(results).toEqual([
+      { outcome: "applied", positions: [4] },
+      { outcome: "applied", positions: [5] },
+    ]);
+    expect(await logOf("log")).toEqual(["e4", "e5"]);
+  });
+
+  test("C9 a deleted log is as one that never was", async () => {
+    await appendAll("log", 1, 3);
+    await trim("log", 2);
+    const { results } = await engine.commit(partition, [
+      { checks: [endIs("log", 3)], writes: [{ kind: "delete", key: key("log") }] },
+      { checks: [endIs("log", 0)], writes: [append("log", "anew")] },
+    ]);
+    expect(results.map(({ outcome }) => outcome)).toEqual(["applied", "applied"]);
+    expect((await engine.read(key("log"), 0, 10)).map(({ position, value }) => [position, value])).toEqual([
+      [1, "anew"],
+    ]);
+    await write({ kind: "delete", key: key("log") });
+    expect(await logOf("log")).toEqual([]);
   });
 }

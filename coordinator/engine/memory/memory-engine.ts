@@ -90,7 +90,9 @@ class MemoryEngine implements Engine {
     assertLimit(limit);
     const entries: LogEntry[] = [];
     let bytes = 0;
-    for (const entry of (this.#logs.get(log) ?? []).slice(Math.max(0, after))) {
+    const all = this.#logs.get(log) ?? [];
+    const trimmed = (all[0]?.position ?? 1) - 1;
+    for (const entry of all.slice(Math.max(0, after - trimmed))) {
       bytes += Buffer.byteLength(entry.value);
       if (entries.length === limit || (entries.length > 0 && bytes > bytesMax)) break;
       entries.push(entry);
@@ -146,7 +148,7 @@ class MemoryEngine implements Engine {
         return index.size < check.than || (check.member !== undefined && index.has(check.member));
       }
       case "end":
-        return (this.#logs.get(check.log)?.length ?? 0) === check.position;
+        return (this.#logs.get(check.log)?.at(-1)?.position ?? 0) === check.position;
     }
   }
 
@@ -185,7 +187,18 @@ class MemoryEngine implements Engine {
       case "append": {
         const log = this.#logs.get(write.log) ?? [];
         this.#logs.set(write.log, log);
-        positions.push(log.push({ position: log.length + 1, atMs: nowMs, value: write.value }));
+        const position = (log.at(-1)?.position ?? 0) + 1;
+        log.push({ position, atMs: nowMs, value: write.value });
+        positions.push(position);
+        break;
+      }
+      case "trim": {
+        const log = this.#logs.get(write.log);
+        if (log)
+          this.#logs.set(
+            write.log,
+            log.filter((entry, index) => entry.position > write.through || index === log.length - 1),
+          );
         break;
       }
       case "add":
@@ -200,6 +213,7 @@ class MemoryEngine implements Engine {
   #delete(key: Key): void {
     this.#records.delete(key);
     this.#counters.delete(key);
+    this.#logs.delete(key);
     const partition = partitionOfKey(key);
     const leases = leaseKey(partition, "");
     if (key.startsWith(leases)) this.#index(leasesIndex(partition)).delete(key.slice(leases.length));

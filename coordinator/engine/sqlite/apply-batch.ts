@@ -120,7 +120,7 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
       tables.records.set(write.key, write.stamp, write.value);
       break;
     case "delete":
-      deleteRecord(tables, context, write.key);
+      deleteKey(tables, context, write.key);
       break;
     case "rank":
       tables.indexes.set(write.index, write.member, scoreAt(write.score, nowMs), write.value ?? null);
@@ -143,6 +143,9 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
     case "release":
       tables.leases.release(leasesIndex(partition), write.member);
       break;
+    case "trim":
+      tables.logs.trim(write.log, write.through);
+      break;
     case "add":
       context.adds.set(write.counter, (context.adds.get(write.counter) ?? 0) + write.delta);
       break;
@@ -151,11 +154,16 @@ function apply(tables: Tables, context: CommitContext, write: Exclude<Write, { k
   }
 }
 
-function deleteRecord({ records, leases }: Tables, { partition, adds }: CommitContext, key: Key): void {
+function deleteKey({ records, leases, logs }: Tables, { partition, adds, ends }: CommitContext, key: Key): void {
   adds.delete(key);
+  ends.delete(key);
   const member = memberOfLease(key);
-  if (member === null) records.delete(key);
-  else leases.delete(leasesIndex(partition), member);
+  if (member !== null) {
+    leases.delete(leasesIndex(partition), member);
+    return;
+  }
+  records.delete(key);
+  logs.delete(key);
 }
 
 /** Writes what the batch gathered in memory. */

@@ -9,7 +9,15 @@ export function createLogs(db: DatabaseSync) {
     `SELECT position, at_ms AS atMs, value FROM log WHERE key = ? AND position > ? ORDER BY position ${limitTo}`,
   );
 
+  const trim = db.prepare(
+    "DELETE FROM log WHERE key = ? AND position <= min(?, (SELECT max(position) - 1 FROM log WHERE key = ?))",
+  );
+  const remove = db.prepare("DELETE FROM log WHERE key = ?");
+
   return {
+    /** Drops entries up to a position, but never the last. */
+    trim: (log: Key, through: number): void => void trim.run(log, through, log),
+    delete: (log: Key): void => void remove.run(log),
     /** The position of the last entry, 0 when there is none. */
     end: (log: Key): number => Number(end.get(log)?.position ?? 0),
     append: (log: Key, { position, atMs, value }: LogEntry): void => void append.run(log, position, atMs, value),
