@@ -3,6 +3,7 @@ import { limits } from "#shared/domain/limits.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { BinaryCache } from "./cache/binary-cache.ts";
 import { Connection, type Hello, type Welcome } from "./connection/connection.ts";
+import { createTarget } from "./connection/target.ts";
 import { Leases } from "./leases/leases.ts";
 import { AgentLife } from "./life.ts";
 import type { Agent, AgentDeps, AgentOptions } from "./options.ts";
@@ -39,7 +40,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const folder = await machine.openDataFolder(options.dataFolder, deps);
   const within = (name: string) => join(folder.path, name);
   const newName = nameSource(deps);
-  const target = { url: options.url, token: options.token };
+  const target = createTarget(options.url, options.token, deps.random.float());
   const timings = { parkAfterMs: limits.parkAfterMs as number, logBytesMax: limits.logBytesPerTaskMax as number };
 
   const blobs = machine.createBlobClient(target, deps);

@@ -13,7 +13,7 @@ export interface Logger {
 }
 
 export interface AgentOptions {
-  /** The coordinator's address, such as `http://127.0.0.1:7420`. */
+  /** The coordinator's address, such as `http://127.0.0.1:7420`, or those of several over the same stores, by comma. */
   readonly url: string;
   readonly token: string;
   /** Shown to people. Default: the host's name. */

@@ -33,11 +33,20 @@ export interface CallRequest<Name extends RouteName> {
   readonly signal?: AbortSignal;
 }
 
-export function createClient(settings: Settings): Client {
-  const open = <Name extends RouteName>(name: Name, request: CallRequest<Name> = {}) =>
-    openRoute(settings, name, request);
+export function createClient(given: Settings): Client {
+  let settings = given;
+  const open = async <Name extends RouteName>(name: Name, request: CallRequest<Name> = {}) => {
+    for (let left = given.others?.length ?? 0; ; left -= 1) {
+      try {
+        return await openRoute(settings, name, request);
+      } catch (error) {
+        if (left === 0 || !isUntouched(error)) throw error;
+        settings = nextOf(settings);
+      }
+    }
+  };
   return {
-    url: settings.url.value,
+    url: given.url.value,
     open,
     async call(name, request = {}) {
       const answer = await open(name, request);
@@ -52,6 +61,18 @@ export function createClient(settings: Settings): Client {
       });
     },
   };
+}
+
+/** No connection was made, so the request has had no effect and can go to another coordinator. */
+const isUntouched = (error: unknown): boolean =>
+  error instanceof SaltError &&
+  ["ECONNREFUSED", "ENOTFOUND", "EHOSTUNREACH", "ENETUNREACH"].includes(
+    (error.cause as NodeJS.ErrnoException | undefined)?.code ?? "",
+  );
+
+function nextOf(settings: Settings): Settings {
+  const [next = settings.url.value, ...rest] = settings.others ?? [];
+  return { ...settings, url: { ...settings.url, value: next }, others: [...rest, settings.url.value] };
 }
 
 async function openRoute<Name extends RouteName>(
@@ -139,14 +160,14 @@ function problemError(settings: Settings, status: number, text: string): SaltErr
   }
   const problem = parsed.data;
   const code: ErrorCode = Object.hasOwn(errorCodes, problem.code) ? (problem.code as ErrorCode) : "Internal";
-  const next = problem.next ?? nextOf(settings, code);
+  const next = problem.next ?? adviceFor(settings, code);
   return new SaltError(code, problem.detail, {
     ...(next === undefined ? {} : { next }),
     details: { ...(problem.details === undefined ? {} : { problem: problem.details }), requestId: problem.requestId },
   });
 }
 
-function nextOf(settings: Settings, code: ErrorCode): string | undefined {
+function adviceFor(settings: Settings, code: ErrorCode): string | undefined {
   if (code === "NotAuthenticated") return `check the token (it is from: ${settings.token?.origin ?? "nowhere"})`;
   if (code === "NotAllowed") return "use a token of a higher role; salt tokens create makes one";
   return undefined;

@@ -41,11 +41,11 @@ export class SaltCommand extends Command {
 
   /** The flags and variables that say which coordinator. */
   withCoordinator(): this {
-    this.addOption(new Option("--url <url>", "address of the coordinator"));
+    this.addOption(new Option("--url <url>", "address of the coordinator; of several over the same stores, by comma"));
     this.addOption(new Option("--token <token>", "token for the coordinator"));
     this.addOption(new Option("--context <name>", "a context saved with salt context add"));
     return this.environment(
-      ["SALT_URL", "address of the coordinator"],
+      ["SALT_URL", "address of the coordinator; of several over the same stores, by comma"],
       ["SALT_TOKEN", "token for the coordinator"],
       ["SALT_CONTEXT", "name of a saved context"],
     );

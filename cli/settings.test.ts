@@ -59,6 +59,17 @@ describe("settings", () => {
     expect(await settings({ SALT_CONFIG: "/nonexistent/x.json" })).toEqual(["http://127.0.0.1:7420", null, "default"]);
   });
 
+  it("name several coordinators by comma, each of which has to be an address", async () => {
+    const env = { SALT_CONFIG: config, SALT_URL: "https://a.example, https://b.example/" };
+    expect(await readSettings({ env, cwd: folder }, {})).toMatchObject({
+      url: { value: "https://a.example", origin: "SALT_URL" },
+      others: ["https://b.example"],
+    });
+    await expect(readSettings({ env: { ...env, SALT_URL: "https://a.example,b" }, cwd: folder }, {})).rejects.toThrow(
+      "'b' (SALT_URL) is no address of a coordinator",
+    );
+  });
+
   it("never send a token of the environment to an address that a folder names", async () => {
     const project = path.join(folder, "project");
     expect((await settings({ SALT_TOKEN: "secret" }, {}, project))[1]).toBe("dev-token");

@@ -1,5 +1,5 @@
 /**
- * Which coordinator, and with which token. Settings come from: flag > environment > project file > profile > default.
+ * Which coordinator (or several of one Salt, by comma), and with which token. Settings come from: flag > environment > project file > profile > default.
  *
  * S1  A URL that a folder names is only ever given the token of that same file (or of a flag): a token from the
  *     environment or a profile does not follow a URL that came with a project.
@@ -28,6 +28,8 @@ export interface Setting {
 export interface Settings {
   readonly url: Setting;
   readonly token: Setting | null;
+  /** Further coordinators over the same stores, for when the first cannot be reached. */
+  readonly others?: readonly string[];
 }
 
 export interface SettingsDeps {
@@ -45,11 +47,11 @@ interface Candidate {
 export async function readSettings(deps: SettingsDeps, flags: Flags): Promise<Settings> {
   const candidates = await findCandidates(deps, flags);
   const chosen = candidates.find((candidate) => candidate.url !== undefined);
-  const url = checkUrl(chosen?.url ?? defaultUrl, chosen?.origin ?? "default");
-  return {
-    url: { value: url, origin: chosen?.origin ?? "default" },
-    token: pickToken(deps, flags, candidates, chosen),
-  };
+  const origin = chosen?.origin ?? "default";
+  const [url = defaultUrl, ...others] = (chosen?.url ?? defaultUrl)
+    .split(",")
+    .map((one) => checkUrl(one.trim(), origin));
+  return { url: { value: url, origin }, token: pickToken(deps, flags, candidates, chosen), others };
 }
 
 async function findCandidates(deps: SettingsDeps, flags: Flags): Promise<Candidate[]> {

@@ -97,8 +97,10 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     adminToken,
     createToken: (request) => access.createToken(request),
     async close() {
-      journey.close();
+      await journey.drain();
+      // What was asked before the end is answered.
       await server.close();
+      journey.close();
       sockets.close();
       await stores.close();
     },

@@ -141,4 +141,19 @@ describe("two coordinators", () => {
     const { found } = await engine.get([agentKey(partition, older.id)]);
     expect(JSON.parse(found[0]?.value ?? "null")).toMatchObject({ connected: true, session: 2 });
   });
+
+  it("C14 let go of their agents when they stop: what these hold goes on at the other", async () => {
+    const agent = await connect(here, 1, 1);
+    const run = await here.open();
+    const workflow = await agent.lease();
+    agent.send({ t: "leased", leases: [{ task: workflow.task, fence: workflow.fence }] });
+    await here.drain();
+    expect(agent.closedWith).toMatchObject({ code: 1012 });
+    const moved = new FakeAgent(agent.id);
+    there.fleet.accept(moved.socket);
+    moved.hello({ leases: [{ task: workflow.task, fence: workflow.fence, given: 1 }] });
+    expect((await moved.next("welcome")).leases).toMatchObject([{ task: workflow.task, verdict: "keep" }]);
+    moved.done(workflow);
+    await ended(there, run);
+  });
 });

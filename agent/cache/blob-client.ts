@@ -28,12 +28,12 @@ const firstPauseMs = 100;
 const pauseMsMax = 5_000;
 
 export function createBlobClient(
-  target: { url: string; token: string },
+  target: { readonly url: string; readonly token: string },
   deps: { clock: Clock; random: Random },
 ): BlobClient {
-  const root = target.url.replace(/\/+$/, "");
   const headers = { authorization: `Bearer ${target.token}` };
-  const address = (sha256: Sha256) => `${root}/v1/blobs/${sha256}`;
+  // Of several coordinators, the one that the agent is connected to.
+  const address = (sha256: Sha256) => `${target.url.replace(/\/+$/, "")}/v1/blobs/${sha256}`;
 
   const fetchOnce = async (sha256: Sha256, file: string, options: FetchOptions): Promise<{ bytes: number }> => {
     const response = await request(address(sha256), { headers, ...signalOf(options.signal) });

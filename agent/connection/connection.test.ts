@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
+import { systemRandom } from "#shared/system.ts";
 import { FakeCoordinator } from "../fakes/fake-coordinator.ts";
 import { fakeProgram } from "../fakes/fake-program.ts";
 import { openStand, type Stand, silentLogger } from "../fakes/stand.ts";
@@ -167,4 +168,40 @@ test("A25 a coordinator that has fallen silent is noticed within two intervals, 
   await coordinator.until("the second hello", () => coordinator.said("hello")[1], 3_000);
   const [report] = await coordinator.settle(coordinator.lease(program, "noop"));
   expect(report?.result.kind).toBe("done");
+});
+
+test("C14 an agent of several coordinators leaves one that stops for the next, at once and with what it holds", async () => {
+  const second = new FakeCoordinator();
+  await second.open();
+  stand = await openStand();
+  const { coordinator } = stand;
+  await stand.agent.close();
+  coordinator.frames.length = 0;
+  await stand.restart({
+    url: `${coordinator.url}, ${second.url}`,
+    random: { float: () => 0, bytes: systemRandom.bytes },
+  });
+  await coordinator.until("credit", () => coordinator.said("credit")[0]);
+  const lease = coordinator.lease(program, "wait", 400);
+  second.add(program);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  const startedAtMs = performance.now();
+  coordinator.socket?.close(1012, "the coordinator is stopping");
+  const hello = await second.until("its hello", () => second.said("hello")[0]);
+  expect(performance.now() - startedAtMs).toBeLessThan(1_000);
+  expect(hello.leases).toEqual([{ task: lease.task, fence: lease.fence }]);
+  expect((await second.report(lease)).result.kind).toBe("done");
+  expect(coordinator.reports()).toEqual([]);
+  await second.close();
+});
+
+test("C14 an agent of several coordinators passes over one that is down", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  await stand.agent.close();
+  coordinator.frames.length = 0;
+  const agent = await stand.restart({ url: `http://127.0.0.1:1,${coordinator.url}` });
+  await coordinator.until("credit", () => coordinator.said("credit")[0]);
+  expect(agent.state).toBe("connected");
 });

@@ -6,6 +6,7 @@ import type { AgentDeps } from "../options.ts";
 import { TurnBatch } from "../turn-batch.ts";
 import type { Dial, Link } from "./dial.ts";
 import { Outgoing } from "./outgoing.ts";
+import type { Target } from "./target.ts";
 import type { Unit } from "./unit.ts";
 
 export type Welcome = Extract<CoordinatorFrame, { t: "welcome" }>;
@@ -35,6 +36,7 @@ const holdMs = 1;
  * The agent's line to the coordinator: dialled, greeted, watched, and dialled again for as long as the agent lives.
  * Losing it stops nothing.
  *
+ * L0  Of several coordinators the next is dialled after each end, so that one that stops is left at once.
  * L1  The delay before a dial is drawn evenly from zero to a bound that doubles, up to a third of the lease time to
  *     live, so that leases outlast it and a herd of agents spreads out.
  * L2  A side that is silent for two ping intervals is gone, whatever TCP says.
@@ -44,7 +46,7 @@ const holdMs = 1;
  */
 export class Connection {
   readonly #deps: AgentDeps & { dial: Dial };
-  readonly #target: { url: string; token: string };
+  readonly #target: Target;
   readonly #events: ConnectionEvents;
   readonly #outgoing = new Outgoing();
   readonly #batch: TurnBatch;
@@ -56,7 +58,7 @@ export class Connection {
   #watch: Timer | null = null;
   #held: Timer | null = null;
 
-  constructor(deps: AgentDeps & { dial: Dial }, target: { url: string; token: string }, events: ConnectionEvents) {
+  constructor(deps: AgentDeps & { dial: Dial }, target: Target, events: ConnectionEvents) {
     this.#deps = deps;
     this.#target = target;
     this.#events = events;
@@ -232,13 +234,16 @@ export class Connection {
   #lose(end?: { code: number; reason: string }): void {
     const wasConnected = this.connected;
     this.#watch?.cancel();
-    const boundMs = Math.min(firstDelayMs * 2 ** Math.min(this.#failures, 20), this.#leaseTtlMs / 3);
+    // A round of all coordinators is one failure: one of them that is down is no reason to be slow to the next.
+    const rounds = Math.floor(this.#failures / this.#target.count);
+    const boundMs = Math.min(firstDelayMs * 2 ** Math.min(rounds, 20), this.#leaseTtlMs / 3);
     const delayMs = this.#deps.random.float() * boundMs;
     this.#failures += 1;
     this.#deps.logger.warn(
       { ...end, url: this.#target.url, delayMs: Math.round(delayMs) },
       wasConnected ? "Lost the coordinator; dialling again" : "Cannot reach the coordinator; dialling again",
     );
+    this.#target.next();
     this.#state = { kind: "waiting", timer: this.#deps.clock.after(delayMs, () => this.#dial()) };
     if (wasConnected) this.#events.lost();
   }

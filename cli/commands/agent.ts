@@ -25,10 +25,11 @@ export function addAgent(root: SaltCommand, cli: Cli): void {
     .withCoordinator()
     .examples(
       ["salt agent --url https://salt.example.org --token <token>", "for a coordinator elsewhere"],
+      ["salt agent --url https://a.example.org,https://b.example.org", "for several coordinators over the same stores"],
       ["salt agent --pool batch --label gpu --label zone=eu --slots 4", "of a pool, with labels"],
     )
     .run(cli, async (_, options) => {
-      const { url, token } = await settingsOf(cli, options);
+      const { url, others = [], token } = await settingsOf(cli, options);
       if (token === null) {
         throw new SaltError("NotAuthenticated", `There is no token for the coordinator at ${url.value}.`, {
           next: "salt tokens create <name> --role agent makes one; give it with --token or SALT_TOKEN",
@@ -36,7 +37,7 @@ export function addAgent(root: SaltCommand, cli: Cli): void {
       }
       const { startAgent } = await import("#agent/main.ts");
       const agent = await startAgent({
-        url: url.value,
+        url: [url.value, ...others].join(","),
         token: token.value,
         pool: String(options.pool),
         labels: parseLabels((options.label as string[] | undefined) ?? []),
@@ -47,7 +48,7 @@ export function addAgent(root: SaltCommand, cli: Cli): void {
         ...(options.slots === undefined ? {} : { slots: parseSlots(String(options.slots)) }),
       });
       const stopped = untilStopped(cli);
-      note(cli, `Agent ${agent.id} dials ${url.value}`);
+      note(cli, `Agent ${agent.id} dials ${[url.value, ...others].join(" or ")}`);
       const why = await Promise.race([stopped, agent.closed.then(() => "closed" as const)]);
       if (why === "closed") return 1;
       note(cli, "Draining: no new tasks, those under way may finish. Ctrl-C again leaves at once.");

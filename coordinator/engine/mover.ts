@@ -63,6 +63,8 @@ export interface GroupMover extends Mover {
   poke(partition: Partition): void;
   /** As `read`; undefined when the record would have to be fetched. */
   peek<T>(partition: Partition, key: Key, isFinal: (record: T) => boolean): T | undefined;
+  /** Resolves when nothing is being committed or waits to be. */
+  rest(): Promise<void>;
   close(): void;
 }
 
@@ -73,6 +75,7 @@ const gatherMs = 1;
 const gatherFromMoves = 4;
 const gatherWithinMs = 4;
 const pauseBaseMs = 2;
+const restLookMs = 5;
 const retryPauseMs = 50;
 /** How long a move is tried while the engine cannot be reached. */
 const unavailableAfterMs = 10_000;
@@ -91,6 +94,10 @@ export function createMover(deps: MoverDeps): GroupMover {
     read: (partition, keys, isFinal) => lineOf(partition).read(keys, isFinal),
     poke: (partition) => lineOf(partition).poke(),
     peek: (partition, key, isFinal) => lineOf(partition).peek(key, isFinal),
+    rest: async () => {
+      while ([...lines.values()].some((line) => line.isBusy))
+        await new Promise<void>((rested) => deps.clock.after(restLookMs, rested));
+    },
     close: () => {
       for (const line of lines.values()) line.close();
     },
@@ -119,6 +126,10 @@ class PartitionLine {
     this.#bootId = Buffer.from(deps.random.bytes(9)).toString("base64url");
     this.#time = new HeardTime(deps.clock);
     this.#cache = new RecordCache(deps.engine, this.#time);
+  }
+
+  get isBusy(): boolean {
+    return this.#waiting.length > 0 || this.#deciding || this.#inFlight.size > 0;
   }
 
   add<Input, Answer>(move: Move<Input, Answer>, input: Input): Promise<Answer> {

@@ -342,8 +342,10 @@ export class Fleet {
   close(): void {
     this.#closed = true;
     // RFC 6455's registry: 1012 is a restart of the service, after which a client is to come again.
-    for (const session of this.#sessions.values()) session.close(1012, "the coordinator is stopping");
-    this.#sessions.clear();
+    for (const session of [...this.#sessions.values()]) {
+      this.#forget(session);
+      session.close(1012, "the coordinator is stopping");
+    }
   }
 }
 

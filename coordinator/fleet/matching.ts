@@ -31,10 +31,16 @@ export class Matching {
   readonly #classes = new Map<string, Class>();
   readonly #backlog = new Map<Partition, Map<string, number>>();
   readonly #poke: (partition: Partition) => void;
+  #stopped = false;
 
   constructor(partitions: readonly Partition[], poke: (partition: Partition) => void) {
     this.#poke = poke;
     for (const partition of partitions) this.#backlog.set(partition, new Map());
+  }
+
+  /** Asks no session any more. */
+  stop(): void {
+    this.#stopped = true;
   }
 
   join(session: Session): void {
@@ -76,6 +82,7 @@ export class Matching {
 
   /** Whether a claim could be granted something, as far as is known. */
   couldClaim(partition: Partition): boolean {
+    if (this.#stopped) return false;
     for (const queue of this.#backlog.get(partition)?.keys() ?? []) if (this.#classOf(queue).free.size > 0) return true;
     return false;
   }
@@ -83,7 +90,7 @@ export class Matching {
   /** What a commit of these transactions may grant, which is reserved until `unreserve`. */
   want(partition: Partition, batch: readonly Transaction[]): ClaimWant | null {
     const needs = this.#needs(partition, batch);
-    if (needs.size === 0 || this.#sessions.size === 0) return null;
+    if (needs.size === 0 || this.#sessions.size === 0 || this.#stopped) return null;
     const asked = new Map<string, Asked>();
     let left = takenPerCommitMax;
     for (const [queue, need] of needs) {
