@@ -13,6 +13,8 @@ export interface SweepDeps {
 }
 
 const watchGapMs = 6_000;
+/** What another coordinator stamped so lately need not be stamped again. */
+const watchedLatelyMs = 1_000;
 /** Leases that one sweep ends; the next goes on. */
 const expiredPerSweepMax = 200;
 
@@ -29,6 +31,7 @@ const stampWatch: Move<Partition, void> = {
   decide(view, partition) {
     const watch = view.get<WatchRecord>(watchKey(partition));
     const gapMs = watch ? Math.round(view.nowMs - watch.watchedAtMs) : 0;
+    if (watch && gapMs < watchedLatelyMs) return { transactions: [], answer: () => undefined };
     const record: WatchRecord = { watchedAtMs: Math.round(view.nowMs) };
     const set = { kind: "set", key: watchKey(partition), value: record } as const;
     const pause = { kind: "add", counter: pausedCounter(partition), delta: gapMs } as const;
