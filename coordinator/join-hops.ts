@@ -30,6 +30,7 @@ import { isEverything, isSettled } from "./state/final-records.ts";
 import { InlineBudget } from "./state/inline-budget.ts";
 import { allPartitions } from "./state/projects.ts";
 import { readJournal } from "./state/read-journal.ts";
+import { storeBlob } from "./state/store-value.ts";
 import { unreadSignals } from "./state/unread-signals.ts";
 import { groupCalls, inOrder, publishCalls } from "./tasks/publish-calls.ts";
 import { resolveCalls } from "./tasks/resolve-calls.ts";
@@ -75,7 +76,7 @@ export function joinHops(given: HopsDeps): Hops {
     sayProgress: (attempt, what) => progress.say(attempt, what),
     forgetProgress: (task) => progress.forget(task),
     readOutputs: (task, keys) => readOutputs(deps, task, keys),
-    makeLease: (grant) => makeLease({ mover, readRelease: registry.readRelease }, grant),
+    makeLease: (grant) => makeLease({ ...deps, readRelease: registry.readRelease }, grant),
     cancelReasons: (leases) => cancelReasons(deps, leases),
     heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
   };
@@ -118,7 +119,7 @@ async function publish(deps: Deps, attempt: Attempt, calls: readonly Call[]): Pr
   const run = runOfTask(attempt.task);
   const record = await readRun(deps, run);
   if (!record) return "stale";
-  const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps.inline, run, calls));
+  const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps, run, calls));
   const { task, fence } = attempt;
   const publishSome = (some: typeof resolved) =>
     deps.mover.move(partitionOf(run), publishCalls, { task, fence, run, calls: some });
@@ -158,11 +159,18 @@ const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]) =
   });
 };
 
-/** Calls with their inputs as they are to be stored. */
-async function storeInputs(inline: InlineBudget, run: RunId, calls: readonly Call[]): Promise<readonly Call[]> {
+/** Calls with their inputs as they are to be stored; a list of many refs is always a blob. */
+async function storeInputs({ inline, blobs }: Deps, run: RunId, calls: readonly Call[]): Promise<readonly Call[]> {
   const stored: Call[] = [];
   for (const call of calls) {
-    stored.push("input" in call ? { ...call, input: await inline.store(run, call.input) } : call);
+    if (!("input" in call)) {
+      stored.push(call);
+      continue;
+    }
+    const input = await inline.store(run, call.input);
+    const many = call.manyRefs;
+    const list = many && "json" in many ? { manyRefs: await storeBlob(blobs, Buffer.from(many.json)) } : {};
+    stored.push({ ...call, input, ...list });
   }
   return stored;
 }

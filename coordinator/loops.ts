@@ -2,7 +2,7 @@ import type { Partition, RunId, TaskId } from "#shared/domain/ids.ts";
 import type { Clock, Timer } from "#shared/ports.ts";
 import { type Engine, type Key, queuesIndex } from "./engine/engine.ts";
 import type { Draft } from "./engine/move.ts";
-import { closingIndex, resolvingIndex, timersIndex } from "./records.ts";
+import { closingIndex, linkingIndex, resolvingIndex, timersIndex } from "./records.ts";
 import { type Message, outboxIndex } from "./state/messages.ts";
 import { walksIndex } from "./triggers/events.ts";
 
@@ -20,6 +20,7 @@ export interface LoopsDeps {
   readonly expireLeases: (partition: Partition) => Promise<unknown>;
   readonly closeRun: (run: RunId) => Promise<void>;
   readonly resolveDependents: (task: TaskId) => Promise<void>;
+  readonly linkRefs: (task: TaskId) => Promise<void>;
   readonly deliver: (partition: Partition, member: string, message: Message) => Promise<void>;
   readonly walkEvents: (topic: string) => Promise<void>;
   readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
@@ -93,7 +94,7 @@ export class Loops {
   async lookAt(partition: Partition): Promise<void> {
     const { engine } = this.#deps;
     const look = async () => {
-      for (const index of [closingIndex, resolvingIndex, outboxIndex, walksIndex]) {
+      for (const index of [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex]) {
         const { rows } = await engine.range(index(partition), { limit: itemsPerTickMax });
         for (const { member, value } of rows) this.#begin(partition, index(partition), member, value);
       }
@@ -157,6 +158,8 @@ export class Loops {
         return () => this.#deps.closeRun(member as RunId);
       case resolvingIndex(partition):
         return () => this.#deps.resolveDependents(member as TaskId);
+      case linkingIndex(partition):
+        return () => this.#deps.linkRefs(member as TaskId);
       case walksIndex(partition):
         return () => this.#deps.walkEvents(member);
       case outboxIndex(partition):

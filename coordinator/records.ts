@@ -60,6 +60,10 @@ export interface TaskRecord {
   readonly digest: string;
   readonly input: Value;
   readonly refs: readonly CallKey[];
+  /** In place of `refs` when they are many: the blob that holds the JSON array of their keys. */
+  readonly manyRefs?: RefList;
+  /** The run whose calls the refs are of, when it is not the task's own: a child's input refers to its parent's. */
+  readonly refsRun?: RunId;
   readonly options: TaskOptions;
   readonly queue: string;
   readonly createdAtMs: number;
@@ -84,6 +88,20 @@ export interface TaskRecord {
   readonly losses: number;
   /** Of a workflow task: the journal position that its program had been given when it last crashed. */
   readonly given: number;
+}
+
+export interface RefList {
+  readonly blob: Sha256;
+  readonly bytes: number;
+}
+
+/** How far the edges of a task with many refs are written. It is there until they all are, or the task has ended. */
+export interface LinkRecord {
+  readonly refs: RefList;
+  /** The run whose calls they are. */
+  readonly run: RunId;
+  /** Refs, from the first on, that have been looked at. */
+  readonly linked: number;
 }
 
 /** An attempt that has ended. A task keeps its last ten. */
@@ -129,6 +147,9 @@ export interface AgentRecord {
 export const edgesIndex = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `edges/${task}`);
 /** The tasks that were given a ref to this one before it settled. */
 export const dependentsIndex = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `dependents/${task}`);
+/** Tasks whose edges to many refs are still being written. */
+export const linkingIndex = (partition: Partition): Key => keyIn(partition, "linking");
+export const linkKey = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task)), `link/${task}`);
 /** Settled tasks whose dependents have not all been told yet. */
 export const resolvingIndex = (partition: Partition): Key => keyIn(partition, "resolving");
 /** Runs whose open calls have not all been cancelled yet; the value says up to where and why. */
@@ -163,6 +184,8 @@ export type JournalRecord =
       readonly name: string;
       readonly digest: Sha256;
       readonly refs?: readonly CallKey[];
+      /** The digest of the blob that lists them. */
+      readonly manyRefs?: Sha256;
       readonly release?: string;
       readonly timeoutMs?: number;
     }

@@ -7,7 +7,7 @@ import type { Sha256 } from "#shared/domain/ids.ts";
  */
 const script = `
 import { createConnection } from "node:net";
-import { appendFileSync, fstatSync, writeFileSync, readFileSync, symlinkSync, mkdirSync, existsSync, linkSync } from "node:fs";
+import { appendFileSync, fstatSync, openSync, writeFileSync, readFileSync, symlinkSync, mkdirSync, existsSync, linkSync } from "node:fs";
 import { spawn, execFileSync } from "node:child_process";
 
 const kept = new Map();
@@ -28,6 +28,11 @@ const input = (work) => JSON.parse("json" in work.input ? work.input.json : read
 const does = {
   noop: (work) => done(work.argsId, null),
   echo: (work) => done(work.argsId, { input: input(work), refs: work.refs, attempt: work.attempt, name: work.name, task: work.task }),
+  manyRefs(work) {
+    const refs = JSON.parse(readFileSync(work.manyRefs.path, "utf8"));
+    const files = Object.values(refs).filter((ref) => ref.path).map((ref) => fstatSync(openSync(ref.path)).size);
+    done(work.argsId, { count: Object.keys(refs).length, last: Object.values(refs).at(-1).json ?? null, files });
+  },
   pid: (work) => done(work.argsId, process.pid),
   env: (work) => done(work.argsId, { env: process.env, cwd: process.cwd(), folder: work.folder }),
   litter: (work) => { const found = existsSync(work.folder + "/left"); writeFileSync(work.folder + "/left", "x"); done(work.argsId, found); },

@@ -1,7 +1,7 @@
 import { assert } from "#shared/domain/assert.ts";
 import type { CallKey } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease } from "#shared/protocol/agent.ts";
-import type { ProgramValue } from "#shared/protocol/task.ts";
+import type { ProgramValue, Work } from "#shared/protocol/task.ts";
 import type { StreamName } from "../ports.ts";
 import { type LogProgress, newLogProgress } from "../runner/log-follower.ts";
 import { Serial } from "../serial.ts";
@@ -46,6 +46,7 @@ export interface Stop {
 export interface PreparedInput {
   readonly input: ProgramValue;
   readonly refs?: Record<string, ProgramValue>;
+  readonly manyRefs?: NonNullable<Work["manyRefs"]>;
 }
 
 /** One lease in this agent's hands, from grant to accepted report. */
@@ -71,6 +72,8 @@ export interface Attempt {
   abort: AbortController | null;
   /** Files that hold values, to be removed with the attempt. */
   readonly valueFiles: string[];
+  /** Blobs that its program has asked for. */
+  fetches: number;
   readonly logs: LogProgress;
   /** Where its output ended in the files of its process. */
   ends: Readonly<Record<StreamName, number>> | null;
@@ -120,6 +123,7 @@ export function newAttempt(
     stop: null,
     abort: null,
     valueFiles: [],
+    fetches: 0,
     logs: options.logs ?? newLogProgress(),
     ends: null,
     up: new Serial(fail),

@@ -2,7 +2,8 @@ import type { Failure } from "#shared/domain/errors.ts";
 import type { ProgramValue } from "#shared/protocol/task.ts";
 import type { BinaryCache } from "../cache/binary-cache.ts";
 import { failureFrom } from "../failures.ts";
-import { type Attempt, isOver } from "../leases/attempt.ts";
+import { type Attempt, isOver, type PreparedInput } from "../leases/attempt.ts";
+import { bringManyRefs } from "./many-refs.ts";
 import type { Values } from "./program-values.ts";
 import { bringAll } from "./relay.ts";
 
@@ -20,7 +21,7 @@ export interface Prepared {
 export function prepareAttempt(deps: PrepareDeps, attempt: Attempt, then: Prepared): void {
   const { lease } = attempt;
   const input = deps.values.bring(attempt, lease.input);
-  const refs = lease.refs === undefined ? null : bringAll(deps.values, attempt, lease.refs);
+  const refs = bringRefs(deps.values, attempt);
   const isHere = deps.cache.ready(lease.binary) !== null;
   if (isHere && !(input instanceof Promise) && !(refs instanceof Promise)) {
     hold(attempt, input, refs);
@@ -35,7 +36,16 @@ export function prepareAttempt(deps: PrepareDeps, attempt: Attempt, then: Prepar
   });
 }
 
-type Brought = [ProgramValue, Record<string, ProgramValue> | null];
+type Refs = Pick<PreparedInput, "refs" | "manyRefs">;
+type Brought = [ProgramValue, Refs];
+
+function bringRefs(values: Values, attempt: Attempt): Refs | Promise<Refs> {
+  const { refs, manyRefs } = attempt.lease;
+  if (manyRefs) return bringManyRefs(values, attempt, manyRefs).then((file) => ({ manyRefs: file }));
+  if (!refs) return {};
+  const brought = bringAll(values, attempt, refs);
+  return brought instanceof Promise ? brought.then((ready) => ({ refs: ready })) : { refs: brought };
+}
 
 async function bring(deps: PrepareDeps, attempt: Attempt, values: Promise<Brought>): Promise<Failure | null> {
   const { binary, binaryBytes } = attempt.lease;
@@ -55,6 +65,6 @@ async function bring(deps: PrepareDeps, attempt: Attempt, values: Promise<Brough
   }
 }
 
-function hold(attempt: Attempt, input: ProgramValue, refs: Record<string, ProgramValue> | null): void {
-  attempt.prepared = { input, ...(refs === null ? {} : { refs }) };
+function hold(attempt: Attempt, input: ProgramValue, refs: Refs): void {
+  attempt.prepared = { input, ...refs };
 }

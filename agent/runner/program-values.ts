@@ -9,7 +9,7 @@ import {
   readSync,
   realpathSync,
 } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Sha256, sha256 } from "#shared/domain/ids.ts";
@@ -30,6 +30,8 @@ export interface Values {
   take(attempt: Attempt, value: ProgramValue): Value | Promise<Value>;
   /** Stores a file that an output names. */
   takeFile(attempt: Attempt, file: { path: string; sha256: Sha256; bytes: number }): Promise<void>;
+  /** Replaces a file that was brought by one with another text. */
+  rewrite(file: string, text: (before: string) => Promise<string>): Promise<{ path: string; bytes: number }>;
   /** Removes the attempt's files. */
   release(attempt: Attempt): void;
 }
@@ -63,6 +65,12 @@ export function createValues(deps: { blobs: BlobClient; folder: string }): Value
       } finally {
         closeSync(fd);
       }
+    },
+    async rewrite(file, text) {
+      const after = Buffer.from(await text(await readFile(file, "utf8")));
+      await rm(file, { force: true });
+      await writeFile(file, after, { flag: "wx", mode: 0o400 });
+      return { path: file, bytes: after.length };
     },
     release(attempt) {
       for (const path of attempt.valueFiles) void rm(path, { force: true });

@@ -2,7 +2,7 @@ import type { CallKey } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Result } from "#shared/protocol/agent.ts";
 import type { Call, CheckResult, Entry, Value } from "#shared/protocol/common.ts";
-import type { ProgramEntry, ProgramValue } from "#shared/protocol/task.ts";
+import type { ProgramCall, ProgramEntry, ProgramValue } from "#shared/protocol/task.ts";
 import type { Connection } from "../connection/connection.ts";
 import { frameUnit } from "../connection/unit.ts";
 import { boundFailure, failureFrom } from "../failures.ts";
@@ -105,8 +105,8 @@ function relayEmit(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t
 const callsBytesMax = 256 * 1024;
 
 function relayCalls(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "calls" }>): void | Promise<void> {
-  const inputs = frame.calls.map((call) => ("input" in call ? deps.values.take(attempt, call.input) : null));
-  const send = (values: readonly (Value | null)[]) => {
+  const calls = frame.calls.map((call) => takeCall(deps, attempt, call));
+  const send = (taken: readonly Call[]) => {
     let group: Call[] = [];
     let bytes = 0;
     const close = () => {
@@ -114,18 +114,27 @@ function relayCalls(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { 
       group = [];
       bytes = 0;
     };
-    for (const [index, call] of frame.calls.entries()) {
-      const value = values[index] ?? null;
-      const ready = (value === null ? call : { ...call, input: value }) as Call;
-      const size = JSON.stringify(ready).length * 3;
+    for (const call of taken) {
+      const size = JSON.stringify(call).length * 3;
       if (bytes + size > callsBytesMax || group.length === 1_000) close();
-      group.push(ready);
+      group.push(call);
       bytes += size;
     }
     close();
   };
-  if (inputs.some((input) => input instanceof Promise)) return Promise.all(inputs).then(send);
-  send(inputs as (Value | null)[]);
+  if (calls.some((call) => call instanceof Promise)) return Promise.all(calls).then(send);
+  send(calls as Call[]);
+}
+
+/** A call with its values as the coordinator takes them. */
+function takeCall(deps: RelayDeps, attempt: Attempt, call: ProgramCall): Call | Promise<Call> {
+  if (!("input" in call)) return call as Call;
+  const input = deps.values.take(attempt, call.input);
+  const many = call.manyRefs === undefined ? null : deps.values.take(attempt, call.manyRefs);
+  const join = (input: Value, many: Value | null) => ({ ...call, input, ...(many ? { manyRefs: many } : {}) }) as Call;
+  if (input instanceof Promise || many instanceof Promise)
+    return Promise.all([input, many]).then(([a, b]) => join(a, b));
+  return join(input, many);
 }
 
 function keepCalls(deps: RelayDeps, attempt: Attempt, given: number, calls: Call[]): void {
@@ -144,7 +153,8 @@ const filesMax = 1_000;
 async function relayFetch(deps: RelayDeps, attempt: Attempt, frame: Extract<Saying, { t: "fetch" }>): Promise<void> {
   const head = { t: "fetched", argsId: attempt.argsId, sha256: frame.sha256 };
   try {
-    if (attempt.valueFiles.length >= filesMax) throw new Error(`an attempt has at most ${filesMax} blobs as files`);
+    attempt.fetches += 1;
+    if (attempt.fetches > filesMax) throw new Error(`an attempt has at most ${filesMax} blobs as files`);
     const { path } = await deps.values.bringBlob(attempt, frame.sha256, limits.fileBytesMax);
     attempt.host?.tell(JSON.stringify({ ...head, path }));
   } catch (error) {

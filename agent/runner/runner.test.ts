@@ -2,6 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
+import { sha256 } from "#shared/domain/ids.ts";
 import type { Report } from "#shared/protocol/agent.ts";
 import { systemClock } from "#shared/system.ts";
 import { binaryOf, fakeProgram } from "../fakes/fake-program.ts";
@@ -40,6 +41,26 @@ test("A task's output and refs go through its program and back", async () => {
     name: "echo",
     task: lease.task,
   });
+});
+
+test("C22 the outputs of many refs reach a program as one file, the blobs among them as files of their own", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const add = (value: object) => {
+    const text = Buffer.from(JSON.stringify(value));
+    return { blob: coordinator.add(text), bytes: text.length };
+  };
+  const inline = Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`a#${n}`, { json: String(n) }]));
+  const plain = coordinator.lease(program, "manyRefs", null, { manyRefs: { ...add(inline), blobs: 0 } });
+  const large = add({ text: "z".repeat(20_000) });
+  const mixed = { ...inline, "b#1": large, "b#2": large };
+  const withBlobs = coordinator.lease(program, "manyRefs", null, { manyRefs: { ...add(mixed), blobs: 2 } });
+  const [first, second] = await coordinator.settle(plain, withBlobs);
+  expect(outputOf(first)).toEqual({ count: 300, last: "299", files: [] });
+  expect(outputOf(second)).toEqual({ count: 302, last: null, files: [20_011, 20_011] });
+  const gone = { blob: sha256("gone"), bytes: 4, blobs: 0 };
+  const [third] = await coordinator.settle(coordinator.lease(program, "manyRefs", null, { manyRefs: gone }));
+  expect(third?.result).toMatchObject({ kind: "fail", failure: { type: "ValueUnavailable" } });
 });
 
 test("C19 warm tasks of one release share a process, also when hundreds are given at once", async () => {

@@ -110,6 +110,7 @@ function taskView(record: TaskRecord, lease: LeaseRecord | null, said: Said | nu
     startedAtMs: last ? Math.round(last.endedAtMs - last.ranMs) : null,
     endedAtMs: record.endedAtMs,
     refs: [...record.refs],
+    ...(record.manyRefs ? { manyRefs: record.manyRefs.blob } : {}),
     checks: [...record.checks],
     failure: record.failure,
     attempts: record.attempts.map(({ attempt, agent, outcome, ranMs, endedAtMs, failure }) => ({

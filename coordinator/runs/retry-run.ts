@@ -112,7 +112,9 @@ const openCopy: Move<OpenCopy, RunId> = {
       priority: run.priority,
       identityDigest: null,
       runTimeoutMs: copyWithinMs,
-      refs: [],
+      refs: workflow.refs,
+      ...(workflow.manyRefs ? { manyRefs: workflow.manyRefs } : {}),
+      ...(workflow.refsRun ? { refsRun: workflow.refsRun } : {}),
       waits: true,
     });
     change.set(runKey(run.id), { ...run, next: id });

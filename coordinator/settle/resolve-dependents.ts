@@ -1,5 +1,4 @@
 import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
-import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import type { IndexRow } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import {
@@ -12,8 +11,8 @@ import {
   taskKey,
 } from "../records.ts";
 import { Change } from "../state/change.ts";
-import { endRun } from "../state/new-run.ts";
-import { dependencyFailed, removeEdge, settleCall } from "../state/settle-call.ts";
+import { failWaiting } from "../state/fail-waiting.ts";
+import { dependencyFailed, removeEdge } from "../state/settle-call.ts";
 
 /** Dependents that one move tells. */
 const dependentsPerMove = 20;
@@ -57,21 +56,7 @@ function failDependent(change: Change, given: TaskRecord, id: TaskId, dependentI
   change.unrank(dependentsIndex(id), dependentId);
   change.unrank(edgesIndex(dependentId), id);
   const dependent = change.get<TaskRecord>(taskKey(dependentId));
-  if (!dependent || isTerminalTask(dependent.state)) return;
-  const failure = dependencyFailed(given);
-  if (dependent.kind !== "workflow") {
-    settleCall(change, dependent, { outcome: "failed", failure });
-    return;
-  }
-  const run = change.get<RunRecord>(runKey(dependent.run));
-  if (!run || isTerminalRun(run.state)) return;
-  change.set(taskKey(dependentId), {
-    ...dependent,
-    state: "failed",
-    failure,
-    endedAtMs: Math.round(change.view.nowMs),
-  });
-  endRun(change, run, { state: "failed", failure });
+  if (dependent) failWaiting(change, dependent, dependencyFailed(given));
 }
 
 export async function resolveDependents(deps: { mover: Mover }, id: TaskId): Promise<void> {

@@ -3,7 +3,16 @@ import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#sha
 import { assertRunMove } from "#shared/domain/states.ts";
 import type { TaskOptions, Value } from "#shared/protocol/common.ts";
 import { at, inMs } from "../engine/move.ts";
-import { closingIndex, type RunRecord, runKey, runsIndex, type TaskRecord, taskKey, timersIndex } from "../records.ts";
+import {
+  closingIndex,
+  type RefList,
+  type RunRecord,
+  runKey,
+  runsIndex,
+  type TaskRecord,
+  taskKey,
+  timersIndex,
+} from "../records.ts";
 import type { Change } from "./change.ts";
 import { queueScore } from "./queues.ts";
 import { settleCall } from "./settle-call.ts";
@@ -26,6 +35,8 @@ export interface NewRun {
   readonly runTimeoutMs: number | null;
   /** Calls of the parent that the input refers to, and whether one of them is still open. */
   readonly refs: TaskRecord["refs"];
+  readonly manyRefs?: RefList;
+  readonly refsRun?: RunId;
   readonly waits: boolean;
 }
 
@@ -97,6 +108,8 @@ export function writeNewRun(change: Change, run: NewRun): void {
       digest: "",
       input: run.input,
       refs: run.refs,
+      ...(run.manyRefs ? { manyRefs: run.manyRefs } : {}),
+      ...(run.refsRun ? { refsRun: run.refsRun } : {}),
       options: { ...run.options, priority: run.priority },
       queue: run.queue,
     },

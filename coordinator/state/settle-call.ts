@@ -1,7 +1,7 @@
 import { assert } from "#shared/domain/assert.ts";
 import type { Failure } from "#shared/domain/errors.ts";
 import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
-import { assertTaskMove, isTerminalRun, isTerminalTask, type TaskState } from "#shared/domain/states.ts";
+import { assertTaskMove, isTerminalRun, type TaskState } from "#shared/domain/states.ts";
 import type { CheckResult, Value } from "#shared/protocol/common.ts";
 import { at, type DraftWrite, inMs } from "../engine/move.ts";
 import {
@@ -142,11 +142,16 @@ export function removeEdge(change: Change, id: TaskId, dependentId: TaskId): voi
   change.unrank(dependentsIndex(id), dependentId);
   change.unrank(edgesIndex(dependentId), id);
   const dependent = change.get<TaskRecord>(taskKey(dependentId));
-  if (!dependent || isTerminalTask(dependent.state) || dependent.state !== "waiting") return;
-  const { record, queueing } = readied(dependent, change.view.nowMs);
+  if (dependent?.state === "waiting") readyUnlessHeld(change, dependent);
+}
+
+/** Puts a waiting task into its queue by a transaction of its own, which applies when no edge holds it any more. */
+export function readyUnlessHeld(change: Change, task: TaskRecord): void {
+  const id = taskId(task.run, task.key);
+  const { record, queueing } = readied(task, change.view.nowMs);
   change.follow({
-    checks: [{ kind: "fewer", index: edgesIndex(dependentId), than: 1 }],
-    writes: [{ kind: "set", key: taskKey(dependentId), value: record }, ...queueing],
+    checks: [{ kind: "fewer", index: edgesIndex(id), than: 1 }],
+    writes: [{ kind: "set", key: taskKey(id), value: record }, ...queueing],
   });
 }
 

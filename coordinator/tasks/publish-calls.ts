@@ -8,6 +8,7 @@ import {
   countKey,
   dependentsIndex,
   edgesIndex,
+  type RefList,
   type RunRecord,
   runKey,
   type TaskRecord,
@@ -16,6 +17,7 @@ import {
 } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { countInline } from "../state/inline-budget.ts";
+import { beginLinking } from "../state/links.ts";
 import { beginWait } from "../state/mailbox.ts";
 import { type Message, sendMessage } from "../state/messages.ts";
 import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
@@ -36,7 +38,7 @@ export type Resolved =
   | { readonly kind: "local" }
   | { readonly kind: "unknown"; readonly failure: Failure };
 
-type ChildRun = Omit<NewRun, "parent" | "trigger" | "refs" | "waits">;
+type ChildRun = Omit<NewRun, "parent" | "trigger" | "refs" | "manyRefs" | "refsRun" | "waits">;
 
 export interface PublishCalls {
   /** The run's workflow task and the fence of its lease. */
@@ -77,14 +79,15 @@ export function groupCalls(calls: PublishCalls["calls"]): PublishCalls["calls"][
 
 /**
  * Groups that can be published at the same time, which may take effect in any order; each such set after the one before
- * it. A call that refers to others comes after them, and waits for signals come in their order, for each takes the next.
+ * it. A call that refers to others comes after them (many refs may be to any before it), and waits for signals come in
+ * their order, for each takes the next.
  */
 export function inOrder(groups: readonly PublishCalls["calls"][]): PublishCalls["calls"][][] {
   const sets: PublishCalls["calls"][][] = [];
   const keys = new Set<string>();
   for (const group of groups) {
     const refs = group.flatMap(({ call }) => ("refs" in call ? (call.refs ?? []) : []));
-    const waits = group.some(({ call }) => call.kind === "signal");
+    const waits = group.some(({ call }) => call.kind === "signal" || manyRefsOf(call));
     const set = sets.at(-1);
     if (!set || waits || refs.some((ref) => keys.has(ref))) {
       sets.push([group]);
@@ -152,6 +155,7 @@ function contradiction(known: TaskRecord, call: Call): Failure {
 function publishCall(change: Change, run: RunRecord, call: Call, resolved: Resolved): void {
   const timeoutMs = "timeoutMs" in call ? call.timeoutMs : undefined;
   const refs = "refs" in call && call.refs && call.refs.length > 0 ? call.refs : undefined;
+  const manyRefs = manyRefsOf(call);
   change.journal(run.id, {
     e: "called",
     key: call.key,
@@ -159,6 +163,7 @@ function publishCall(change: Change, run: RunRecord, call: Call, resolved: Resol
     name: nameOf(call),
     digest: call.digest,
     ...(refs ? { refs } : {}),
+    ...(manyRefs ? { manyRefs: manyRefs.blob } : {}),
     ...(resolved.kind === "task" && resolved.project !== run.project ? { release: resolved.release } : {}),
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   });
@@ -182,6 +187,7 @@ function recordOf(view: View, run: RunRecord, call: Call, resolved: Resolved): T
     resolved.kind === "task"
       ? resolved
       : { project: run.project, release: run.release, name: nameOf(call), queue: "", options: {} };
+  const manyRefs = manyRefsOf(call);
   return newTask(
     {
       run: run.id,
@@ -196,6 +202,7 @@ function recordOf(view: View, run: RunRecord, call: Call, resolved: Resolved): T
       digest: call.digest,
       input: "input" in call ? call.input : { json: "null" },
       refs: "refs" in call ? (call.refs ?? []) : [],
+      ...(manyRefs ? { manyRefs } : {}),
       detached: "detached" in call && call.detached === true,
       shielded: call.shielded === true,
       child: resolved.kind === "child" ? resolved.run.id : null,
@@ -222,14 +229,23 @@ function begin(change: Change, task: TaskRecord, resolved: Resolved, refs: reado
     change.rank(edgesIndex(waiting), refId, at(0));
     change.rank(dependentsIndex(refId), waiting, at(0));
   }
-  if (resolved.kind === "child") openChild(change, task, resolved.run, open.length > 0);
-  else if (open.length === 0) makeReady(change, task);
+  if (task.manyRefs) beginLinking(change, waiting, { list: task.manyRefs, run: task.run });
+  const waits = open.length > 0 || task.manyRefs !== undefined;
+  if (resolved.kind === "child") openChild(change, task, resolved.run, waits);
+  else if (!waits) makeReady(change, task);
+}
+
+/** Many refs are stored as a blob before they come here. */
+function manyRefsOf(call: Call): RefList | undefined {
+  return "manyRefs" in call && call.manyRefs && "blob" in call.manyRefs ? call.manyRefs : undefined;
 }
 
 /** A child's workflow task itself waits for refs within its input: they are calls of the parent. */
 function openChild(change: Change, task: TaskRecord, run: ChildRun, waits: boolean): void {
   const trigger = { kind: "workflow", name: null, by: task.run };
-  writeNewRun(change, { ...run, parent: { run: task.run, key: task.key }, trigger, refs: task.refs, waits });
+  const { refs, manyRefs } = task;
+  const given = { refs, ...(manyRefs ? { manyRefs } : {}), refsRun: task.run };
+  writeNewRun(change, { ...run, parent: { run: task.run, key: task.key }, trigger, ...given, waits });
 }
 
 /** A call that no agent executes: its timer, and for an event the subscription. */

@@ -18,7 +18,11 @@ export const limits = {
   nameCharsMax: 100,
   callKeyCharsMax: 200,
   labelsMax: 64,
-  refsPerCallMax: 256,
+  /** Refs that a call names itself; the keys of more are a value of their own. */
+  refsInlineMax: 256,
+  refsPerCallMax: 50_000,
+  /** The outputs of one call's refs, when they travel as a blob. */
+  refsBytesMax: 128 * 1024 * 1024,
   callsWarnAt: 10_000,
   callsMax: 50_000,
   signalsBufferedMax: 1_000,
@@ -28,7 +32,7 @@ export const limits = {
   journalPageBytes: 256 * 1024,
   batchMovesMax: 100,
   batchBytesMax: 256 * 1024,
-  /** Records that one move reads and sets: room for a call with `refsPerCallMax` refs. */
+  /** Records that one move reads and sets: room for a call with `refsInlineMax` refs. */
   moveRecordsMax: 300,
   batchesInFlightMax: 3,
   conflictsMax: 8,
@@ -46,6 +50,26 @@ export const limits = {
   retryAttemptsMax: 1_000,
   idempotencyKeyCharsMax: 255,
   pageRowsMax: 500,
+  /** Uploads of more than this to S3 go in parts of it. At least 5 MiB, and at most 10,000 of them. */
+  blobPartBytes: 8 * 1024 * 1024,
+  /** Parts of one upload to S3 that are on their way at a time. */
+  blobPartsInFlight: 2,
+  /** Uploads to S3 through a coordinator at a time; further ones wait. */
+  blobUploadsMax: 16,
+  /** Questions for blobs to S3 at a time, of one coordinator. */
+  blobLooksMax: 64,
+  /** Connections of one coordinator to S3. */
+  blobConnectionsMax: 256,
+  blobConnectMs: 5_000,
+  /** Silence on a connection to a blob store after which it is given up. */
+  blobIdleMs: 30_000,
+  blobTriesMax: 5,
+  /** Age at which an upload in parts that was not completed is taken to be of a coordinator that was killed. */
+  blobUploadAgeMs: 24 * 3600_000,
+  /** How long a presigned request may be begun. */
+  presignedTtlMs: 5 * 60_000,
+  /** How long a blob goes through the coordinator after it failed to go straight to the store. */
+  directPauseMs: 60_000,
   stackCharsMax: 8_000,
   messageCharsMax: 8_000,
 } as const;

@@ -155,6 +155,10 @@ export const leaseSchema = z.object({
   input: valueSchema,
   /** Outputs of the refs within the input, by call key. */
   refs: z.record(z.string(), valueSchema).exactOptional(),
+  /** In place of `refs` for a call with `manyRefs`: the blob that holds them as JSON. `blobs`: how many are blobs themselves. */
+  manyRefs: z
+    .object({ blob: sha256Schema, bytes: z.int().min(0).max(limits.refsBytesMax), blobs: z.int().min(0) })
+    .exactOptional(),
   process: z.enum(["warm", "fresh"]),
   attemptTimeoutMs: z.number(),
   /** Workflow tasks: seed of `random` and `uuid`, when the run was opened, and the journal position at the grant. */

@@ -238,6 +238,8 @@ export const taskViewSchema = z
     startedAtMs: timeMs.nullable(),
     endedAtMs: timeMs.nullable(),
     refs: z.array(callKeySchema),
+    /** In place of `refs` when there are more than 256: the blob that holds the JSON array of their keys. */
+    manyRefs: sha256Schema.exactOptional(),
     checks: z.array(checkResultSchema),
     failure: failureViewSchema.nullable(),
     /** The last ten that have ended. */

@@ -116,6 +116,15 @@ export const taskOptionsSchema = z.object({
 });
 export type TaskOptions = z.infer<typeof taskOptionsSchema>;
 
+/**
+ * The refs within a call's input, by key: up to `limits.refsInlineMax` of them as they are, more as a value that holds
+ * the JSON array of their keys.
+ */
+const refsOf = <V extends z.ZodType>(value: V) => ({
+  refs: z.array(callKeySchema).max(limits.refsInlineMax).exactOptional(),
+  manyRefs: value.exactOptional(),
+});
+
 /** One call that a workflow makes. `digest` is the SHA-256 of the encoded arguments, refs by key. */
 const callHead = { key: callKeySchema, digest: sha256Schema };
 export const callSchemaOf = <V extends z.ZodType>(value: V) =>
@@ -125,7 +134,7 @@ export const callSchemaOf = <V extends z.ZodType>(value: V) =>
       kind: z.literal("task"),
       name: qualifiedNameSchema,
       input: value,
-      refs: z.array(callKeySchema).max(limits.refsPerCallMax).exactOptional(),
+      ...refsOf(value),
       options: taskOptionsSchema.exactOptional(),
       /** The output is wanted by the workflow itself, so it rides with the settlement. */
       awaited: z.boolean().exactOptional(),
@@ -137,7 +146,7 @@ export const callSchemaOf = <V extends z.ZodType>(value: V) =>
       kind: z.literal("workflow"),
       name: qualifiedNameSchema,
       input: value,
-      refs: z.array(callKeySchema).max(limits.refsPerCallMax).exactOptional(),
+      ...refsOf(value),
       awaited: z.boolean().exactOptional(),
       detached: z.boolean().exactOptional(),
       shielded: z.boolean().exactOptional(),

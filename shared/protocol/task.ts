@@ -112,6 +112,8 @@ export const workSchema = z.object({
   attempt: z.int().min(1),
   input: programValueSchema,
   refs: z.record(z.string(), programValueSchema).exactOptional(),
+  /** In place of `refs`, when they are many: a file that holds the same object as JSON. */
+  manyRefs: z.object({ path: z.string(), bytes: z.int().min(0).max(limits.refsBytesMax) }).exactOptional(),
   /** Private, empty, and the working directory of a task. */
   folder: z.string(),
   seed: z.string().exactOptional(),

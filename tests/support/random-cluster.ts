@@ -5,6 +5,7 @@ import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts"
 import { runsIndex } from "#coordinator/records.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import { partitionAt, type RunId } from "#shared/domain/ids.ts";
+import { memoryBlobs } from "./memory-blobs.ts";
 import { RandomAgent } from "./random-agent.ts";
 import { SeededRandom } from "./seeded-random.ts";
 import { startJourney } from "./start-journey.ts";
@@ -34,6 +35,7 @@ export class RandomCluster {
   /** What nobody should have logged. */
   readonly broken: unknown[] = [];
   readonly agents: RandomAgent[];
+  readonly #blobs = memoryBlobs();
   readonly #failing: FailingEngine[] = [];
   #coordinators: Coordinator[] = [];
   readonly #coordinatorsMax: number;
@@ -116,7 +118,16 @@ export class RandomCluster {
       // Registers past the faults, and then lives with them.
       const { clock, random } = this;
       this.#coordinators.push(
-        await startJourney({ engine, register: this.engine, clock, random, logger, tasks, leaseTtlMs }),
+        await startJourney({
+          engine,
+          register: this.engine,
+          clock,
+          random,
+          logger,
+          tasks,
+          leaseTtlMs,
+          blobs: this.#blobs,
+        }),
       );
     }
   }

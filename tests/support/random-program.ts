@@ -47,12 +47,20 @@ function planOf(lease: Lease): Plan {
     const refs = tasks.filter(() => random.chance(0.2));
     const input = { json: JSON.stringify({ depth: depth + 1 }) };
     tasks.push(key);
-    const frame = { ...head, kind: name === "child" ? "workflow" : "task", name, input, refs, detached, awaited: true };
+    const given = { ...refsOf(refs, sha256(`${lease.seed} ${key}`)), input, detached, awaited: true };
+    const frame = { ...head, kind: name === "child" ? "workflow" : "task", name, ...given };
     return { key, detached, frame };
   };
   const rounds = Array.from({ length: random.between(1, 3) }, () => Array.from({ length: random.between(1, 6) }, call));
   const end = random.chance(0.15) ? "fail" : depth < deepestCall && random.chance(0.2) ? "restart" : "done";
   return { rounds, end, failsWithCalls: random.chance(0.3), cleansUp: random.chance(0.5) };
+}
+
+/** Some of those that refer to others do so as if to many, for which it takes several steps to write the edges. */
+function refsOf(refs: readonly string[], draw: string): object {
+  if (refs.length === 0 || draw > "8") return { refs };
+  const list = Array.from({ length: Math.ceil(150 / refs.length) }, () => refs).flat();
+  return { manyRefs: { json: JSON.stringify(list) } };
 }
 
 export type Step =

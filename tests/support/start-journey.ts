@@ -8,6 +8,7 @@ import { type RunId, sha256 } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { TaskOptions } from "#shared/protocol/common.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
+import { memoryBlobs } from "./memory-blobs.ts";
 
 const anything = true as const;
 
@@ -34,7 +35,7 @@ export async function startJourney(
   const engine = options.engine ?? createMemoryEngine({ clock });
   const journey = joinStages({
     engine,
-    blobs: options.blobs ?? ({} as BlobStore),
+    blobs: options.blobs ?? memoryBlobs(),
     clock,
     random: options.random ?? systemRandom,
     partitions,

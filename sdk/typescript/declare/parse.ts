@@ -45,7 +45,7 @@ export const complaintsText = (complaints: readonly Complaint[]): string =>
 
 /** The decoded and validated input of a piece of work. Throws InvalidInput. */
 export async function inputOf(
-  work: Pick<Work, "name" | "input" | "refs">,
+  work: Pick<Work, "name" | "input" | "refs" | "manyRefs">,
   schema: z.ZodType | undefined,
   texts: Texts,
 ): Promise<unknown> {
@@ -65,9 +65,10 @@ export async function inputOf(
   );
 }
 
-function decodeInput(work: Pick<Work, "name" | "input" | "refs">, texts: Texts): unknown {
+function decodeInput(work: Pick<Work, "name" | "input" | "refs" | "manyRefs">, texts: Texts): unknown {
   try {
-    return decodeValue(textOf(texts, work.input), { ref: (key) => refValue(work.refs, key, texts) });
+    const refs = work.manyRefs ? (JSON.parse(texts.read(work.manyRefs.path)) as Work["refs"]) : work.refs;
+    return decodeValue(textOf(texts, work.input), { ref: (key) => refValue(refs, key, texts) });
   } catch (error) {
     throw new InvalidInput(`The input of '${work.name}' is not valid: ${(error as Error).message}`, undefined);
   }

@@ -36,6 +36,8 @@ const slow = task({ name: "l-slow", attemptTimeoutMs: 50 }, () => new Promise<nu
 const warns = task({ name: "l-warns", checks: { odd: () => check.warn("hm") } }, () => 1);
 
 workflow({ name: "l-refs" }, async (n: number) => twice(twice(twice(n))));
+const total = task({ name: "l-total", input: z.array(z.number()) }, (all) => all.reduce((sum, n) => sum + n, 0));
+workflow({ name: "l-many" }, async (n: number) => total(Array.from({ length: n }, (_, index) => twice(index))));
 workflow({ name: "l-run-flaky" }, () => flaky());
 workflow({ name: "l-run-hopeless" }, () => hopeless());
 workflow({ name: "l-run-slow" }, () => slow());
@@ -98,6 +100,7 @@ const output = (value: unknown) => ({ kind: "succeeded", output: { json: JSON.st
 describe("C23 main run", () => {
   test.each<[string, unknown, object]>([
     ["l-refs", 1, output(8)],
+    ["l-many", 1_000, output(999_000)],
     ["l-parent", null, output(4)],
     ["l-dependent", null, output(["DependencyFailed", "NonRetryableError"])],
     ["l-loop", 3, output("done")],

@@ -3,6 +3,7 @@ import type { CallKey } from "#shared/domain/ids.ts";
 import type { ProgramCall, ProgramEntry, ProgramFrame, ProgramValue, Work } from "#shared/protocol/task.ts";
 import { CancelledError, UnknownTaskType } from "../failures/errors.ts";
 import { failureOf } from "../failures/failure.ts";
+import { textOf } from "../program/texts.ts";
 import type { WorkEnd } from "../workflow/work-end.ts";
 import { WorkflowExecution } from "../workflow/workflow-execution.ts";
 import { createLocalJournal, failed, type LocalJournal, type Outcome, succeeded } from "./local-journal.ts";
@@ -154,7 +155,7 @@ export class LocalRun {
 
   async #execute(call: Extract<ProgramCall, { kind: "task" | "workflow" }>): Promise<Outcome> {
     const refs: Record<string, ProgramValue> = {};
-    for (const key of call.refs ?? []) {
+    for (const key of this.#refsOf(call)) {
       const { outcome, value, failure } = await this.#journal.settled(key);
       if (outcome === "succeeded" && value !== undefined) refs[key] = value;
       else return failed(dependencyFailed(key, failure));
@@ -164,6 +165,10 @@ export class LocalRun {
     const task = { key: call.key, name: call.name, input: call.input, refs, options: call.options ?? {} };
     const never = new AbortController().signal;
     return this.#deps.tasks.execute(task, call.detached === true ? never : this.#stop.signal);
+  }
+
+  #refsOf({ refs = [], manyRefs }: Extract<ProgramCall, { kind: "task" | "workflow" }>): readonly CallKey[] {
+    return manyRefs ? (JSON.parse(textOf(this.#deps.host.texts, manyRefs)) as CallKey[]) : refs;
   }
 
   async #executeChild(

@@ -41,12 +41,16 @@ task(
   },
   (n) => n,
 );
+const sum = task({ name: "sum", input: z.array(z.number()) }, (numbers) => numbers.reduce((a, b) => a + b, 0));
 task({ name: "text", output: z.string() }, () => 7 as unknown as string);
 
 const echo = workflow({ name: "echo" }, async (input: unknown) => input);
 workflow({ name: "both", input: pair }, ({ a, b }) => Promise.all([add({ a, b: 1 }), add({ a: b, b: 1 })]));
 workflow({ name: "first", input: pair }, ({ a, b }) => Promise.race([add({ a, b: 0 }), add({ a: b, b: 0 })]));
 workflow({ name: "chain", input: z.number() }, async (n) => add({ a: add({ a: n, b: 1 }), b: 1 }));
+workflow({ name: "gather", input: z.number() }, (n) =>
+  sum(Array.from({ length: n }, (_, index) => add({ a: index + 1, b: 1 }))),
+);
 workflow({ name: "swap" }, () => Promise.all([1, 2].map(async (i) => store(await fetchOne(i)))));
 workflow({ name: "later", input: z.number() }, async (n) => {
   const early = add({ a: n, b: 1 });

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
-import type { Sha256 } from "#shared/domain/ids.ts";
+import type { CallKey, Sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
-import type { ProgramCall } from "#shared/protocol/task.ts";
+import type { ProgramCall, ProgramValue } from "#shared/protocol/task.ts";
 import { type Texts, toProgramValue } from "../program/texts.ts";
 import type { CallBody, WorkflowCall } from "./workflow-call.ts";
 
@@ -32,7 +32,7 @@ export function callFrame(call: WorkflowCall, body: CallBody, to: { texts: Texts
         ...head,
         name: body.name,
         input: toProgramValue(to.texts, to.folder, body.text),
-        ...(body.refs.length > 0 ? { refs: [...body.refs] } : {}),
+        ...refsFields(body.refs, to),
         ...(call.deferred === null ? {} : { awaited: true }),
         ...(body.detached ? { detached: true } : {}),
       };
@@ -50,6 +50,16 @@ export function callFrame(call: WorkflowCall, body: CallBody, to: { texts: Texts
   }
 }
 
+/** Many refs travel as a value of their own: a line has room for few of them. */
+function refsFields(
+  refs: readonly CallKey[],
+  to: { texts: Texts; folder: string },
+): Pick<Extract<ProgramCall, { kind: "task" }>, "refs" | "manyRefs"> {
+  if (refs.length === 0) return {};
+  if (refs.length <= limits.refsInlineMax) return { refs: [...refs] };
+  return { manyRefs: toProgramValue(to.texts, to.folder, JSON.stringify(refs)) };
+}
+
 const callsPerFrameMax = 256;
 const frameBytesMax = limits.frameBytesMax / 2;
 
@@ -59,7 +69,7 @@ export function inBatches(calls: readonly ProgramCall[]): ProgramCall[][] {
   let batch: ProgramCall[] = [];
   let bytes = 0;
   for (const call of calls) {
-    const size = 300 + ("input" in call && "json" in call.input ? call.input.json.length : 0);
+    const size = 300 + charsOf(call);
     if (batch.length > 0 && (batch.length >= callsPerFrameMax || bytes + size > frameBytesMax)) {
       batches.push(batch);
       batch = [];
@@ -70,4 +80,11 @@ export function inBatches(calls: readonly ProgramCall[]): ProgramCall[][] {
   }
   if (batch.length > 0) batches.push(batch);
   return batches;
+}
+
+function charsOf(call: ProgramCall): number {
+  if (!("input" in call)) return 0;
+  const { input, refs = [], manyRefs } = call;
+  const chars = (value: ProgramValue | undefined) => (value && "json" in value ? value.json.length : 0);
+  return chars(input) + chars(manyRefs) + refs.reduce((sum, key) => sum + key.length + 3, 0);
 }

@@ -7,7 +7,7 @@ import { oversize } from "../program/texts.ts";
 
 /**
  * A call's argument as text, and the keys of the refs in it. Throws UnencodableValue, or SaltError `TooLarge` beyond
- * 64 MiB or 256 refs.
+ * 64 MiB or 50,000 refs.
  */
 export function encodeArgument(
   what: string,
@@ -37,7 +37,7 @@ export function encodeArgument(
     throw new SaltError(
       "TooLarge",
       `Cannot ${what}: its input holds ${refs.size} refs, at most ${limits.refsPerCallMax} (refsPerCallMax) are allowed.`,
-      { next: "Await them first, as in sum(await Promise.all(refs)), or join them in groups by further tasks." },
+      { next: "Join them in groups by further tasks." },
     );
   }
   return { text, refs: [...refs] };

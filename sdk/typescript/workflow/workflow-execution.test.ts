@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
-import type { CallKey } from "#shared/domain/ids.ts";
+import { type CallKey, sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
+import type { ProgramCall } from "#shared/protocol/task.ts";
 import { call, type Ref, sleep, task, waitForSignal, workflow } from "../index.ts";
 import { FakeJournal, FakeWork } from "../testing/fake-journal.ts";
 import { createVirtualClock, type VirtualClock } from "../testing/virtual-clock.ts";
@@ -119,16 +120,34 @@ describe("WorkflowExecution", () => {
     });
   });
 
-  test("C22 refuses more than 256 refs in one argument, naming the limit", async () => {
-    const many = begin("x-refs", { input: limits.refsPerCallMax });
+  test("C22 lists up to 256 refs in the call, and more in a value of their own, under the same digest", async () => {
+    const keys = (n: number) => Array.from({ length: n }, (_, index) => `x-noop#${index + 1}`);
+    const few = begin("x-refs", { input: limits.refsInlineMax });
+    await few.clock.rest();
+    expect(few.work.sent.at(-1)).toMatchObject({ refs: keys(limits.refsInlineMax) });
+    const many = begin("x-refs", { input: limits.refsInlineMax + 1 });
     await many.clock.rest();
-    expect(many.work.sent.at(-1)).toMatchObject({ refs: { length: limits.refsPerCallMax } });
-    const tooMany = begin("x-refs", { input: limits.refsPerCallMax + 1 });
-    await tooMany.clock.rest();
-    expect(failureOf(tooMany)).toMatchObject({
-      type: "TooLarge",
-      message: expect.stringMatching(/^Cannot call 'x-noop': .*257 refs/),
-    });
+    const call = many.work.sent.at(-1) as ProgramCall & { kind: "task" };
+    expect(call.refs).toBeUndefined();
+    expect(call.manyRefs).toEqual({ json: JSON.stringify(keys(limits.refsInlineMax + 1)) });
+    const refs = keys(limits.refsInlineMax + 1).map((v) => ({ $salt: "ref", v }));
+    expect(call.digest).toBe(sha256(JSON.stringify(refs)));
+  });
+
+  test("C22 takes as many refs in one argument as a run makes calls, in a file that is named, and replays them", async () => {
+    const count = limits.callsMax - 1;
+    const begun = begin("x-refs", { input: count });
+    await begun.clock.rest();
+    const call = begun.work.sent.at(-1) as ProgramCall & { kind: "task" };
+    expect(call).toMatchObject({ manyRefs: { path: expect.any(String) }, input: { path: expect.any(String) } });
+    begun.journal.call(call);
+    const { journal } = begun;
+    for (const sent of begun.work.sent) if (sent !== call) journal.call(sent);
+    const replayed = begin("x-refs", { input: count, journal, replayEnd: journal.entries.length });
+    replayed.work.give(journal.entries.length);
+    await replayed.clock.rest();
+    expect(replayed.work.sent).toEqual([]);
+    expect(replayed.work.end).toBeNull();
   });
 
   test("C23 a ref is valid in its run alone", async () => {
