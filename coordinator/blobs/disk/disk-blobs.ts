@@ -3,11 +3,11 @@ import { type FileHandle, mkdir, open, rename, rm, stat } from "node:fs/promises
 import { dirname, join } from "node:path";
 import { Readable, pipeline as startPipeline, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { SaltError } from "#shared/domain/errors.ts";
-import { isSha256, type Sha256 } from "#shared/domain/ids.ts";
+import type { Sha256 } from "#shared/domain/ids.ts";
 import type { BlobStore } from "../blobs.ts";
+import { requireDigest } from "../require-digest.ts";
+import { createVerifier } from "../verifier.ts";
 import { toSaltError } from "./disk-error.ts";
-import { createVerifier } from "./verifier.ts";
 
 export interface DiskBlobsDeps {
   /** Made if need be. It belongs to one store at a time: what an earlier one left unfinished is removed. */
@@ -83,12 +83,7 @@ export function createDiskBlobs(deps: DiskBlobsDeps): BlobStore {
 }
 
 function pathOf(folder: string, sha256: Sha256): string {
-  if (!isSha256(sha256)) {
-    throw new SaltError("BadRequest", "Cannot find a blob: its name is not a SHA-256 in 64 lower-case hex digits.", {
-      next: "Name the blob by the SHA-256 of its bytes.",
-    });
-  }
-  return join(folder, sha256.slice(0, 2), sha256);
+  return join(folder, requireDigest(sha256).slice(0, 2), sha256);
 }
 
 const createPrivateFile = (path: string): Writable =>
