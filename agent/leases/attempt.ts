@@ -27,6 +27,8 @@ export interface Host {
   readonly id: string;
   /** Lines for the program, in order, sent with what else the turn brings. */
   tell(line: string): void;
+  /** A line that the program does not wait for: it goes with the next one, or shortly. */
+  tellLater(line: string): void;
   /** A line about this attempt. */
   tellOf(attempt: Attempt, line: string): void;
   /** Reads nothing more of the program, or goes on. */

@@ -45,7 +45,7 @@ export interface ProgramParts {
   remove(): Promise<void>;
 }
 
-const laterMs = 2;
+const laterMs = 5;
 const recycleAfterTasks = 100_000;
 const recycleLogBytes = 64 * 1024 * 1024;
 
@@ -191,8 +191,7 @@ export class Program implements Host {
     this.#batch.want();
   }
 
-  /** For what the program does not wait for: it goes with the next line, or shortly. */
-  #tellLater(line: string): void {
+  tellLater(line: string): void {
     this.#out += `${line}\n`;
     this.#later ??= this.#deps.clock.after(laterMs, () => this.#flush());
   }
@@ -208,7 +207,7 @@ export class Program implements Host {
 
   endAccepted(attempt: Attempt): void {
     if (!this.works.delete(attempt.argsId)) return;
-    this.#tellLater(`{"t":"accepted","argsId":"${attempt.argsId}","end":true}`);
+    this.tellLater(`{"t":"accepted","argsId":"${attempt.argsId}","end":true}`);
     this.#settle();
   }
 

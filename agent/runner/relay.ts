@@ -143,7 +143,7 @@ function keepCalls(deps: RelayDeps, attempt: Attempt, given: number, calls: Call
   const accepted = () => {
     open.accepted = true;
     while (attempt.callsOpen[0]?.accepted) attempt.callsAccepted += attempt.callsOpen.shift()?.count ?? 0;
-    attempt.host?.tell(JSON.stringify({ t: "accepted", argsId: attempt.argsId, calls: attempt.callsAccepted }));
+    attempt.host?.tellLater(JSON.stringify({ t: "accepted", argsId: attempt.argsId, calls: attempt.callsAccepted }));
   };
   keepUnit(deps, attempt, "calls", { ...nameOf(attempt), given, calls }, accepted);
 }
