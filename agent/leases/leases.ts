@@ -129,7 +129,8 @@ export class Leases implements AttemptDesk {
   }
 
   finish(attempt: Attempt, result: Result, ranMs: number, given?: number): void {
-    if (attempt.phase !== "reporting" || this.#closed) return;
+    // What else goes wrong about an attempt that has its result changes nothing (C11).
+    if (attempt.phase !== "reporting" || attempt.reported || this.#closed) return;
     this.#sayProgress(attempt);
     attempt.reported = true;
     if (attempt.lease.kind === "task" && attempt.host !== null) this.#meanRunMs = nextMeanMs(this.#meanRunMs, ranMs);

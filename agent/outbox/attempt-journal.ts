@@ -2,11 +2,13 @@ import { z } from "zod";
 import type { Clock } from "#shared/ports.ts";
 import { taskIdSchema } from "#shared/protocol/common.ts";
 import type { Attempt } from "../leases/attempt.ts";
+import type { Logger } from "../options.ts";
 import type { Disk, LinesFile, StreamName } from "../ports.ts";
 import type { ReadChunk } from "../runner/log-follower.ts";
 import { TurnBatch } from "../turn-batch.ts";
 
 const compactAboveBytes = 1024 * 1024;
+const writeAgainMs = 1_000;
 
 const position = z.int().min(0);
 const streams = z.object({ stdout: position, stderr: position });
@@ -30,6 +32,11 @@ const lineSchema = z.discriminatedUnion("j", [
   z.object({ j: z.literal("ended"), argsId: z.string() }),
 ]);
 
+interface JournalDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
 /** What processes were doing when the agent was last alive. */
 export interface Remembered {
   readonly attempts: readonly (GivenRecord & { sent: Record<StreamName, number> })[];
@@ -39,7 +46,8 @@ export interface Remembered {
 
 /**
  * Which attempt each process was given, so that an agent that was killed knows what living programs speak of. One
- * append a turn, without fsync: it has to outlive the agent, not the machine, whose end ends the programs too.
+ * append a turn, without fsync: it has to outlive the agent, not the machine, whose end ends the programs too. What
+ * cannot be written, as on a full disk, is written once it can: until then an agent that is killed knows less.
  */
 export class AttemptJournal {
   readonly #file: LinesFile;
@@ -48,17 +56,22 @@ export class AttemptJournal {
   readonly #marks = new Map<string, Record<StreamName, number>>();
   #bytes = 0;
   #out = "";
+  readonly #deps: JournalDeps;
+  /** The file may end in half a line. */
+  #torn = false;
+  #closed = false;
 
-  private constructor(file: LinesFile, clock: Clock) {
+  private constructor(file: LinesFile, deps: JournalDeps) {
     this.#file = file;
-    this.#batch = new TurnBatch(clock, () => this.#flush());
+    this.#deps = deps;
+    this.#batch = new TurnBatch(deps.clock, () => this.#flush());
   }
 
   /** Opens the journal afresh, and says what it held. */
-  static open(deps: { disk: Disk; clock: Clock }, path: string): { journal: AttemptJournal; remembered: Remembered } {
+  static open(deps: JournalDeps & { disk: Disk }, path: string): { journal: AttemptJournal; remembered: Remembered } {
     const file = deps.disk.openLines(path);
     const remembered = readRemembered(file.text);
-    const journal = new AttemptJournal(file, deps.clock);
+    const journal = new AttemptJournal(file, deps);
     for (const [program, mark] of remembered.marks) journal.#marks.set(program, { ...mark });
     return { journal, remembered };
   }
@@ -102,6 +115,7 @@ export class AttemptJournal {
 
   close(): void {
     this.#flush();
+    this.#closed = true;
     this.#file.close();
   }
 
@@ -120,12 +134,24 @@ export class AttemptJournal {
   }
 
   #flush(): void {
-    if (this.#out === "") return;
+    if (this.#out === "" || this.#closed) return;
     const text = this.#out;
     this.#out = "";
     this.#bytes += text.length;
-    if (this.#bytes > compactAboveBytes) this.compact();
-    else this.#file.append(text);
+    try {
+      if (this.#torn || this.#bytes > compactAboveBytes) this.compact();
+      else this.#file.append(text);
+    } catch (error) {
+      this.#writeAgain(error);
+    }
+  }
+
+  /** All of it then, as nobody knows how much of the last lines was written. */
+  #writeAgain(error: unknown): void {
+    if (!this.#torn) this.#deps.logger.error({ error }, "Cannot note what programs are given; trying again");
+    this.#torn = true;
+    this.#out = "\n";
+    this.#deps.clock.after(writeAgainMs, () => this.#flush());
   }
 
   /** Leaves only what is still under way. */
@@ -137,6 +163,7 @@ export class AttemptJournal {
       if (sent !== null) text += `${JSON.stringify({ j: "printed", argsId, sent })}\n`;
     }
     this.#file.replace(text);
+    this.#torn = false;
     this.#bytes = text.length;
   }
 }

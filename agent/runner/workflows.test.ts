@@ -1,4 +1,5 @@
 import { afterEach, expect, test } from "vitest";
+import type { Sha256 } from "#shared/domain/ids.ts";
 import type { Call, Entry } from "#shared/protocol/common.ts";
 import { fakeProgram } from "../fakes/fake-program.ts";
 import { openStand, type Stand } from "../fakes/stand.ts";
@@ -160,4 +161,28 @@ test("A stale workflow is forgotten by its program, and its neighbours go on", a
   for (const { task, fence } of [one, other]) coordinator.send({ t: "settled", task, fence, entries });
   expect((await coordinator.report(other)).result.kind).toBe("done");
   expect(coordinator.reports()).toHaveLength(1);
+});
+
+test("C11 an attempt that several of its values cannot be brought for is reported once", async () => {
+  stand = await openStand({}, { accepts: false });
+  const { coordinator } = stand;
+  const missing = (digit: string) => ({ blob: digit.repeat(64) as Sha256, bytes: 20_000 });
+  let release: () => void = () => undefined;
+  const first = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  // The entry's value is found to be missing after the input's, when the attempt has its result.
+  coordinator.serveBlob = (_request, response, sha256) => {
+    if (sha256 !== missing("b").blob) return false;
+    void first.then(() => response.writeHead(404).end());
+    return true;
+  };
+  const lease = coordinator.flow(program, "waits", null, { input: missing("a") });
+  const { task, fence } = lease;
+  const entries = [called(1, "a#1"), settled(2, "a#1", missing("b"))];
+  coordinator.send({ t: "leases", leases: [lease] }, { t: "settled", task, fence, entries });
+  expect((await coordinator.report(lease)).result).toMatchObject({ kind: "fail" });
+  release();
+  await coordinator.settle(coordinator.flow(program, "waits", null, { input: missing("c") }));
+  expect(coordinator.reports().filter((report) => report.task === task)).toHaveLength(1);
 });

@@ -68,6 +68,7 @@ const crashTypes = new Set([
   "ProgramSilent",
   "AgentLost",
   "BinaryUnavailable",
+  "ValueUnavailable",
   "NoSpace",
   "TimedOut",
   "ProtocolViolation",
@@ -220,7 +221,7 @@ function retryTask(change: Change, task: TaskRecord, delayMs: number): void {
 
 function settleWorkflow(change: Change, run: RunRecord, task: TaskRecord, input: SettleReport): "settled" | "retried" {
   const failure = failureOf(input.report);
-  if (failure && isCrash(input.report) && run.state === "open") {
+  if (failure && isCrash(input.report) && !isTerminalRun(run.state)) {
     return replay(change, run, task, failure, input);
   }
   const end = endOf(run, input);
