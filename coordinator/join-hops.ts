@@ -1,22 +1,14 @@
-import {
-  type CallKey,
-  newRunId,
-  type Partition,
-  partitionOf,
-  type RunId,
-  runOfTask,
-  type TaskId,
-  taskId,
-} from "#shared/domain/ids.ts";
+import { type CallKey, newRunId, partitionOf, type RunId, runOfTask, type TaskId, taskId } from "#shared/domain/ids.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { AttemptName, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
-import { type Engine, type LeaseRecord, leaseKey, leasesIndex } from "./engine/engine.ts";
+import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
 import { giveBack } from "./leases/give-back.ts";
+import { createHeldBy } from "./leases/held-by.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
 import { makeLease } from "./leases/make-lease.ts";
 import type { Logs } from "./logs/logs.ts";
@@ -78,7 +70,7 @@ export function joinHops(given: HopsDeps): Hops {
     readOutputs: (task, keys) => readOutputs(deps, task, keys),
     makeLease: (grant) => makeLease({ ...deps, readRelease: registry.readRelease }, grant),
     cancelReasons: (leases) => cancelReasons(deps, leases),
-    heldBy: (agent) => heldBy(engine, allPartitions(deps.partitions), agent),
+    heldBy: createHeldBy(engine, allPartitions(deps.partitions)),
   };
 }
 
@@ -185,23 +177,3 @@ async function prepareSuccessor({ engine, clock, random }: HopsDeps, run: RunId)
 
 const chunksOf = <T>(rows: readonly T[], size: number): T[][] =>
   Array.from({ length: Math.ceil(rows.length / size) }, (_, index) => rows.slice(index * size, (index + 1) * size));
-
-const heldPageRows = 1_000;
-
-/** Leases that any session of an agent holds. */
-async function heldBy(engine: Engine, partitions: readonly Partition[], agent: string): Promise<AttemptName[]> {
-  const held: AttemptName[] = [];
-  for (const partition of partitions) {
-    let after: { score: number; member: string } | undefined;
-    do {
-      const { rows } = await engine.range(leasesIndex(partition), { limit: heldPageRows, ...(after ? { after } : {}) });
-      const { found } = await engine.get(rows.map(({ member }) => leaseKey(partition, member)));
-      for (const [index, { stamp, value }] of found.entries()) {
-        const holder = value === null ? "" : (JSON.parse(value) as LeaseRecord).holder;
-        if (holder.startsWith(`${agent}:`)) held.push({ task: rows[index]?.member as TaskId, fence: Number(stamp) });
-      }
-      after = rows.length === heldPageRows ? rows.at(-1) : undefined;
-    } while (after);
-  }
-  return held;
-}

@@ -42,8 +42,12 @@ export interface FleetDeps {
   readonly onGreeted: (partition: Partition, agent: AgentId, session: number) => void;
 }
 
+type Hello = Extract<AgentFrame, { t: "hello" }>;
+
 const helloWithinMs = 10_000;
 const pingEveryMs = 10_000;
+/** A26: agents that are greeted at once; of a herd, the others wait their turn. */
+const greetingsMax = 64;
 
 /** The agents that are connected here: their sessions, and the leases that these hold. */
 export class Fleet {
@@ -51,6 +55,8 @@ export class Fleet {
   readonly #sessions = new Map<AgentId, Session>();
   readonly #feeds = new Map<RunId, Set<JournalFeed>>();
   readonly matching: Matching;
+  readonly #herd: (() => void)[] = [];
+  #greetings = 0;
   #closed = false;
 
   constructor(deps: FleetDeps) {
@@ -129,7 +135,18 @@ export class Fleet {
     return () => timer.cancel();
   }
 
-  async #greet(socket: WebSocket, hello: Extract<AgentFrame, { t: "hello" }>): Promise<Session> {
+  async #greet(socket: WebSocket, hello: Hello): Promise<Session> {
+    if (this.#greetings >= greetingsMax) await new Promise<void>((resolve) => this.#herd.push(resolve));
+    this.#greetings += 1;
+    try {
+      return await this.#greetNow(socket, hello);
+    } finally {
+      this.#greetings -= 1;
+      this.#herd.shift()?.();
+    }
+  }
+
+  async #greetNow(socket: WebSocket, hello: Hello): Promise<Session> {
     const { mover, clock } = this.#deps;
     const partition = partitionFor(this.#deps.partitions.length, "agent", hello.agent);
     const number = await mover.move(partition, raiseSession, { partition, hello });
@@ -161,7 +178,7 @@ export class Fleet {
     this.matching.leave(session);
   }
 
-  async #welcome(session: Session, hello: Extract<AgentFrame, { t: "hello" }>): Promise<void> {
+  async #welcome(session: Session, hello: Hello): Promise<void> {
     const { hops } = this.#deps;
     const { number } = session;
     const { held, stale } = await hops.holdLeases(hello.leases, { holder: session.holder });
@@ -193,7 +210,7 @@ export class Fleet {
     feed.startAfter(given);
   }
 
-  async #returnOmitted(hello: Extract<AgentFrame, { t: "hello" }>, kept: ReadonlySet<TaskId>): Promise<void> {
+  async #returnOmitted(hello: Hello, kept: ReadonlySet<TaskId>): Promise<void> {
     const booked = await this.#deps.hops.heldBy(hello.agent);
     const omitted = booked.filter(({ task }) => !kept.has(task));
     await Promise.all(omitted.map((lease) => this.#deps.hops.giveBack(lease, "omitted")));
@@ -333,6 +350,10 @@ export class Fleet {
 
   #sendStop(session: Session, { task, fence }: AttemptName, reason: string): void {
     session.send({ t: "stop", task, fence, reason, graceMs: limits.killGraceMs });
+  }
+
+  isHere(agent: string): boolean {
+    return this.#sessions.has(agent as AgentId);
   }
 
   connected(): number {
