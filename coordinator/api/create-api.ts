@@ -7,7 +7,8 @@ import { blobHandlers } from "./blob-handlers.ts";
 import type { ApiApp, ApiDeps, Handlers } from "./handlers.ts";
 import { mountRoute } from "./mount-route.ts";
 import { openApiDocument } from "./openapi.ts";
-import { isOurs, problemHeaders, toProblem } from "./problem.ts";
+import { isOurs, problemResponse } from "./problem.ts";
+import { refuseOtherMethods } from "./refuse-methods.ts";
 import { registryHandlers } from "./registry-handlers.ts";
 import { runActionHandlers } from "./run-action-handlers.ts";
 import { runHandlers } from "./run-handlers.ts";
@@ -29,17 +30,16 @@ export function createApi(deps: ApiDeps): ApiApp {
     const error = new SaltError("NotFound", `There is nothing at ${context.req.method} ${context.req.path}.`, {
       next: "GET /v1/openapi.json lists what there is.",
     });
-    const problem = toProblem(error, context.get("requestId"));
-    return new Response(JSON.stringify(problem), { status: problem.status, headers: problemHeaders(problem) });
+    return problemResponse(error, context.get("requestId"));
   });
   app.onError((error, context) => {
     const requestId = context.get("requestId");
     if (isOurs(error)) deps.onError?.(error, requestId);
-    const problem = toProblem(error, requestId);
-    return new Response(JSON.stringify(problem), { status: problem.status, headers: problemHeaders(problem) });
+    return problemResponse(error, requestId);
   });
   const handlers = createHandlers(deps);
   for (const name of Object.keys(routes) as RouteName[]) mountRoute(deps, app, name, handlers[name]);
+  refuseOtherMethods(app);
   return app;
 }
 

@@ -19,8 +19,7 @@ type AnyHandler = (request: never) => Promise<unknown>;
  */
 export function mountRoute(deps: ApiDeps, app: ApiApp, name: RouteName, handler: AnyHandler): void {
   const route: Route = routes[name];
-  const path = route.path.replaceAll(/\{(\w+)\}/g, ":$1");
-  app.on(route.method.toUpperCase(), path, async (context) => {
+  app.on(route.method.toUpperCase(), pathPattern(route.path), async (context) => {
     const principal = await admit(deps, route, context);
     const params = readParams(route, context);
     const query = route.query ? readQuery(route.query, context) : undefined;
@@ -32,6 +31,9 @@ export function mountRoute(deps: ApiDeps, app: ApiApp, name: RouteName, handler:
     return respond(route, context, answer);
   });
 }
+
+/** A route's path as the router writes it. */
+export const pathPattern = (path: string): string => path.replaceAll(/\{(\w+)\}/g, ":$1");
 
 const rank: Readonly<Record<Role, number>> = { agent: -1, viewer: 0, operator: 1, deployer: 2, admin: 3 };
 
@@ -131,11 +133,21 @@ function parse(schema: z.ZodType, value: unknown, what: string, code: ErrorCode)
   throw new SaltError(code, `Cannot accept the request's ${what}:${where} ${first?.message}.`, { details: { issues } });
 }
 
-function respond(route: Route, context: Context, answer: unknown): Response {
-  if (answer instanceof Response) return answer;
+/** The router gives HEAD to the handlers of GET: their answer, without what would be read of it. */
+async function respond(route: Route, context: Context, answer: unknown): Promise<Response> {
+  const isHead = context.req.raw.method === "HEAD";
+  if (answer instanceof Response) {
+    // A stream that nobody reads would be kept up for nobody.
+    if (isHead) await answer.body?.cancel();
+    return isHead ? new Response(null, answer) : answer;
+  }
   const reply = answer instanceof Reply ? answer : new Reply(answer);
   for (const [name, value] of Object.entries(reply.headers)) context.header(name, value);
   context.header("cache-control", "no-store");
   context.header("content-type", "application/json");
-  return context.body(JSON.stringify(reply.content), (reply.status ?? route.status) as 200);
+  const text = JSON.stringify(reply.content);
+  const status = (reply.status ?? route.status) as 200;
+  if (!isHead) return context.body(text, status);
+  context.header("content-length", String(Buffer.byteLength(text)));
+  return context.body(null, status);
 }

@@ -39,5 +39,13 @@ export function problemHeaders(problem: Problem): Record<string, string> {
   };
 }
 
+export function problemResponse(error: unknown, requestId: string, headers: Record<string, string> = {}): Response {
+  const problem = toProblem(error, requestId);
+  return new Response(JSON.stringify(problem), {
+    status: problem.status,
+    headers: { ...problemHeaders(problem), ...headers },
+  });
+}
+
 export const isOurs = (error: unknown): boolean =>
   !(error instanceof SaltError) || error.code === "Internal" || error instanceof BrokenInvariant;

@@ -13,6 +13,7 @@ export const errorCodes = {
   NotAuthenticated: 401,
   NotAllowed: 403,
   NotFound: 404,
+  MethodNotAllowed: 405,
   Conflict: 409,
   IdempotencyKeyReused: 409,
   RunEnded: 409,
