@@ -41,6 +41,11 @@ export function joinMover({ engine, clock, random }: JoinMover, growth: Growth, 
       const { peers } = audience();
       return peers ? peers.writes(partition, [...newsOf(batch, matching().unmet(batch, want))]) : [];
     },
+    whereIs(agent) {
+      const { fleet, peers } = audience();
+      if (fleet.isHere(agent)) return "here";
+      return peers ? "unknown" : "gone";
+    },
     onUnknown: (partition) => audience().peers?.doubt(partition),
     onApplied,
   });

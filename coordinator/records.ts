@@ -86,6 +86,8 @@ export interface TaskRecord {
   readonly returned: boolean;
   /** Attempts in a row that ended in a crash or a lost agent. A workflow's lost agents do not count. */
   readonly losses: number;
+  /** Of a workflow task: the agent that let it go when it parked, and when that was. */
+  readonly parkedBy?: { readonly agent: string; readonly atMs: number };
   /** Of a workflow task: the journal position that its program had been given when it last crashed. */
   readonly given: number;
 }
@@ -167,6 +169,8 @@ export const outputLog = (task: TaskId): Key => keyIn(partitionOf(runOfTask(task
 /** All runs of a partition, ranked by the time of opening; the value is `<project>/<workflow>`. */
 export const runsIndex = (partition: Partition): Key => keyIn(partition, "runs");
 export const releaseKey = (partition: Partition, release: string): Key => keyIn(partition, `release/${release}`);
+/** Releases of a project, ranked by the time of their first registration. */
+export const releasesIndex = (partition: Partition, project: string): Key => keyIn(partition, `releases/${project}`);
 export const projectKey = (partition: Partition, project: string): Key => keyIn(partition, `project/${project}`);
 export const projectsIndex = (partition: Partition): Key => keyIn(partition, "projects");
 export const agentKey = (partition: Partition, agent: string): Key => keyIn(partition, `agent/${agent}`);

@@ -51,6 +51,7 @@ interface BatchDeps {
   readonly cache: RecordCache;
   readonly nextStamp: () => string;
   readonly busy: readonly Batch[];
+  readonly whereIs: View["whereIs"];
 }
 
 /** Rounds of reads that one move may need. */
@@ -209,6 +210,7 @@ class GroupBatch implements Batch {
     return {
       nowMs: this.#nowMs,
       unmet: pending.unmet,
+      whereIs: this.#deps.whereIs,
       get: <T>(key: Key) => look(key).value as T | null,
       stamp: (key) => look(key).stamp,
       rows: (index, limit) => {

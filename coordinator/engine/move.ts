@@ -29,9 +29,13 @@ export interface View {
   rows(index: Key, limit: number): readonly IndexRow[];
   /** Fetches records that `get` is going to look at, all in one further round. No check is added. */
   prepare(keys: readonly Key[]): void;
+  /** Where an agent is connected, as far as this coordinator knows: a hint, which no check holds to. */
+  whereIs(agent: string): Whereabouts;
   /** Whether a `fewer` or `end` check of this move's last try did not hold. */
   readonly unmet: boolean;
 }
+
+export type Whereabouts = "here" | "gone" | "unknown";
 
 /** A transaction being written. Stamps are added by the mover; values are objects, stored as JSON. */
 export interface Draft {

@@ -15,7 +15,7 @@ import {
   type Write,
 } from "./engine.ts";
 import { HeardTime } from "./heard-time.ts";
-import type { Applied, Draft, Move, Mover } from "./move.ts";
+import type { Applied, Draft, Move, Mover, View } from "./move.ts";
 import { RecordCache } from "./record-cache.ts";
 
 /**
@@ -44,6 +44,8 @@ export interface MoverDeps {
   readonly tell?: (partition: Partition, batch: readonly Transaction[], want: ClaimWant | null) => readonly Write[];
   /** A commit's outcome is unknown. */
   readonly onUnknown?: (partition: Partition) => void;
+  /** Default: nothing is known of any. */
+  readonly whereIs?: View["whereIs"];
   /** Called for each applied move in commit order, before its answer is given. */
   readonly onApplied?: (
     partition: Partition,
@@ -248,6 +250,7 @@ class PartitionLine {
       cache: this.#cache,
       nextStamp: () => this.#nextStamp(),
       busy: [...this.#inFlight],
+      whereIs: (agent) => this.#deps.whereIs?.(agent) ?? "unknown",
     });
     const left = await batch.decideAll(taken);
     this.#waiting.unshift(...left);

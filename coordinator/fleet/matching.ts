@@ -3,7 +3,7 @@ import type { Partition } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Claim, ClaimWant, Transaction } from "../engine/engine.ts";
 import type { Draft } from "../engine/move.ts";
-import { parseQueue, satisfies } from "../state/queues.ts";
+import { parseQueue, type Requirement, satisfies } from "../state/queues.ts";
 import type { Kind, Session } from "./session.ts";
 
 /** How many leases one commit may grant: what it grants is written in it. */
@@ -27,7 +27,7 @@ interface Class {
  * L3  What a commit under way may grant is reserved, so that commits beside each other never grant above a credit.
  */
 export class Matching {
-  readonly #sessions = new Set<Session>();
+  readonly #sessions = new Map<string, Session>();
   readonly #classes = new Map<string, Class>();
   readonly #backlog = new Map<Partition, Map<string, number>>();
   readonly #poke: (partition: Partition) => void;
@@ -44,7 +44,7 @@ export class Matching {
   }
 
   join(session: Session): void {
-    this.#sessions.add(session);
+    this.#sessions.set(session.agent, session);
     for (const [queue, known] of this.#classes) {
       if (satisfies(session.offer, parseQueue(queue))) this.#file(session, queue, known);
     }
@@ -52,8 +52,11 @@ export class Matching {
   }
 
   leave(session: Session): void {
-    this.#sessions.delete(session);
+    if (this.#sessions.get(session.agent) === session) this.#sessions.delete(session.agent);
     for (const { free } of this.#classes.values()) free.delete(session);
+    for (const queues of this.#backlog.values()) {
+      for (const queue of queues.keys()) if (this.#isElsewhere(queue)) queues.delete(queue);
+    }
   }
 
   pokeAll(): void {
@@ -62,6 +65,7 @@ export class Matching {
 
   /** A queue that has members, how many is not known: seen by a sweep, or told by another coordinator. */
   sawQueue(partition: Partition, queue: string): void {
+    if (this.#isElsewhere(queue)) return;
     this.#backlog.get(partition)?.set(queue, Number.POSITIVE_INFINITY);
     this.#poke(partition);
   }
@@ -72,7 +76,7 @@ export class Matching {
     let seen = false;
     for (const { writes } of drafts) {
       for (const write of writes) {
-        if (write.kind !== "enqueue") continue;
+        if (write.kind !== "enqueue" || this.#isElsewhere(write.queue)) continue;
         backlog.set(write.queue, (backlog.get(write.queue) ?? 0) + 1);
         seen = true;
       }
@@ -138,8 +142,16 @@ export class Matching {
 
   #needs(partition: Partition, batch: readonly Transaction[]): Map<string, number> {
     const needs = new Map(this.#backlog.get(partition));
-    for (const [queue, count] of enqueuedIn(batch)) needs.set(queue, (needs.get(queue) ?? 0) + count);
+    for (const [queue, count] of enqueuedIn(batch)) {
+      if (!this.#isElsewhere(queue)) needs.set(queue, (needs.get(queue) ?? 0) + count);
+    }
     return needs;
+  }
+
+  /** C25: of the queue of an agent that is not here nothing is kept: in a moment its tasks are in another. */
+  #isElsewhere(queue: string): boolean {
+    const { agent } = parseQueue(queue);
+    return agent !== undefined && !this.#sessions.has(agent);
   }
 
   /** Asks sessions in turn for up to `need` of a queue; answers how many they can take. */
@@ -169,9 +181,17 @@ export class Matching {
     const requirement = parseQueue(queue);
     const made: Class = { kind: requirement.kind, free: new Set() };
     this.#classes.set(queue, made);
-    for (const session of this.#sessions) if (satisfies(session.offer, requirement)) this.#file(session, queue, made);
+    for (const session of this.#candidates(requirement)) {
+      if (satisfies(session.offer, requirement)) this.#file(session, queue, made);
+    }
     if (this.#classes.size > classesMax) this.#forgetOldest();
     return made;
+  }
+
+  #candidates({ agent }: Requirement): Iterable<Session> {
+    if (agent === undefined) return this.#sessions.values();
+    const session = this.#sessions.get(agent);
+    return session ? [session] : [];
   }
 
   #file(session: Session, queue: string, { kind, free }: Class): void {
@@ -194,7 +214,7 @@ export class Matching {
     const [oldest] = this.#classes.keys();
     if (oldest === undefined) return;
     this.#classes.delete(oldest);
-    for (const session of this.#sessions) session.classes.delete(oldest);
+    for (const session of this.#sessions.values()) session.classes.delete(oldest);
   }
 }
 

@@ -43,7 +43,7 @@ export class Session {
     this.#outbound = new Outbound(socket, clock);
     this.agent = hello.agent;
     this.number = number;
-    this.offer = { pool: hello.pool, platform: hello.platform, labels: hello.labels };
+    this.offer = { agent: hello.agent, pool: hello.pool, platform: hello.platform, labels: hello.labels };
   }
 
   get holder(): string {

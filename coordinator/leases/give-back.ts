@@ -5,7 +5,7 @@ import { type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import { at, type Decision, type Move } from "../engine/move.ts";
 import { type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
-import { queueScore } from "../state/queues.ts";
+import { classQueue, queueScore } from "../state/queues.ts";
 import { queueTimer, settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 
@@ -45,8 +45,9 @@ export const giveBack: Move<GiveBack, "given back" | "stale"> = {
       return givenBack();
     }
     const score = at(queueScore(task.readyAtMs ?? nowMs, task.options.priority ?? 0));
-    change.set(taskKey(id), { ...next, returned: true });
-    change.write({ kind: "enqueue", queue: task.queue, member: id, score }, ...queueTimer(task));
+    const queue = classQueue(task.queue);
+    change.set(taskKey(id), { ...next, queue, returned: true });
+    change.write({ kind: "enqueue", queue, member: id, score }, ...queueTimer(task));
     return givenBack();
   },
 };

@@ -29,17 +29,18 @@ export const parkRun: Move<ParkRun, ParkOutcome> = {
     if (!run || !task || isTerminalRun(run.state) || isTerminalTask(task.state)) return unwritten("stale");
     const lease = leaseKey(partitionOf(runId), id);
     if (view.stamp(lease) !== String(fence)) return unwritten("stale");
-    if (view.unmet) {
-      // An answer that was lost: it did park, and has been woken since.
-      return unwritten(view.get<LeaseRecord>(lease)?.holder === "" ? "stale" : "grown");
-    }
+    const holder = view.get<LeaseRecord>(lease)?.holder ?? "";
+    // An answer that was lost: it did park, and has been woken since.
+    if (view.unmet) return unwritten(holder === "" ? "stale" : "grown");
+    const by = { agent: holder.slice(0, holder.indexOf(":")), atMs: Math.round(view.nowMs) };
+    const parkedBy = holder === "" ? {} : { parkedBy: by };
     return {
       transactions: [
         {
           checks: [{ kind: "end", log: journalLog(runId), position: given }],
           writes: [
             { kind: "set", key: runKey(runId), value: { ...run, parked: awaiting } },
-            { kind: "set", key: taskKey(id), value: { ...task, state: "parked", losses: 0 } },
+            { kind: "set", key: taskKey(id), value: { ...task, state: "parked", losses: 0, ...parkedBy } },
             { kind: "release", member: id },
             { kind: "dequeue", queue: task.queue, member: id },
           ],

@@ -14,7 +14,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import type { Change } from "./change.ts";
-import { queueScore } from "./queues.ts";
+import { classQueue, queueScore } from "./queues.ts";
 import { settleCall } from "./settle-call.ts";
 import { timerMember } from "./timers.ts";
 
@@ -96,6 +96,8 @@ export function writeNewRun(change: Change, run: NewRun): void {
     runTimeoutMs: run.runTimeoutMs,
   };
   const id = taskId(run.id, workflowKey);
+  // Of a run that goes on from another it may be that of the agent that had the other.
+  const queue = classQueue(run.queue);
   const workflow = newTask(
     {
       run: run.id,
@@ -111,7 +113,7 @@ export function writeNewRun(change: Change, run: NewRun): void {
       ...(run.manyRefs ? { manyRefs: run.manyRefs } : {}),
       ...(run.refsRun ? { refsRun: run.refsRun } : {}),
       options: { ...run.options, priority: run.priority },
-      queue: run.queue,
+      queue,
     },
     nowMs,
   );
@@ -120,7 +122,7 @@ export function writeNewRun(change: Change, run: NewRun): void {
   change.journal(run.id, { e: "opened", workflow: run.workflow, release: run.release, by: run.trigger.by });
   change.rank(runsIndex(partition), run.id, at(nowMs), `${run.project}/${run.workflow}`);
   if (!run.waits) {
-    change.write({ kind: "enqueue", queue: run.queue, member: id, score: at(queueScore(nowMs, run.priority)) });
+    change.write({ kind: "enqueue", queue, member: id, score: at(queueScore(nowMs, run.priority)) });
   }
   if (run.runTimeoutMs !== null) {
     change.rank(timersIndex(partition), timerMember({ kind: "run", run: run.id }), inMs(run.runTimeoutMs));

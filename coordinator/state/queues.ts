@@ -3,17 +3,20 @@ import type { Platform, TaskOptions } from "#shared/protocol/common.ts";
 import type { WorkflowType } from "#shared/protocol/manifest.ts";
 
 /**
- * A queue is named by what its tasks require: kind, pool, platforms and labels in canonical form. Matching an agent is
- * choosing queues, never scanning tasks.
+ * A queue is named by what its tasks require: kind, pool, platforms and labels in canonical form, and for a while the agent
+ * that had the task before. Matching an agent is choosing queues, never scanning tasks.
  */
 export interface Requirement {
   readonly kind: "task" | "workflow";
   readonly pool: string;
   readonly platforms: readonly Platform[];
   readonly labels: Readonly<Record<string, string>>;
+  /** C25: no other agent may take from it. */
+  readonly agent?: string;
 }
 
 export interface Offer {
+  readonly agent?: string;
   readonly pool: string;
   readonly platform: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -23,7 +26,17 @@ export const defaultPool = "default";
 
 export function queueName(requirement: Requirement): string {
   const labels = Object.entries(requirement.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  return JSON.stringify([requirement.kind, requirement.pool, [...requirement.platforms].sort(), labels]);
+  const parts = [requirement.kind, requirement.pool, [...requirement.platforms].sort(), labels];
+  return JSON.stringify(requirement.agent === undefined ? parts : [...parts, requirement.agent]);
+}
+
+/** The queue of one agent for what the tasks of another queue require. */
+export const queueOfAgent = (queue: string, agent: string): string => queueName({ ...parseQueue(queue), agent });
+
+/** The queue from which any agent that fits takes: that of an agent for so much less, or the queue itself. */
+export function classQueue(queue: string): string {
+  const { agent, ...requirement } = parseQueue(queue);
+  return agent === undefined ? queue : queueName(requirement);
 }
 
 export function requirementOf(
@@ -58,17 +71,19 @@ export function parseQueue(queue: string): Requirement {
 }
 
 function readQueue(queue: string): Requirement {
-  const [kind, pool, platforms, labels] = JSON.parse(queue) as [
+  const [kind, pool, platforms, labels, agent] = JSON.parse(queue) as [
     Requirement["kind"],
     string,
     Platform[],
     [string, string][],
+    string?,
   ];
-  return { kind, pool, platforms, labels: Object.fromEntries(labels) };
+  return { kind, pool, platforms, labels: Object.fromEntries(labels), ...(agent === undefined ? {} : { agent }) };
 }
 
 export function satisfies(offer: Offer, requirement: Requirement): boolean {
   return (
+    (requirement.agent === undefined || requirement.agent === offer.agent) &&
     offer.pool === requirement.pool &&
     requirement.platforms.some((platform) => platform === offer.platform) &&
     Object.entries(requirement.labels).every(([name, value]) => offer.labels[name] === value)

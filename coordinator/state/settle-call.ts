@@ -18,7 +18,7 @@ import {
 } from "../records.ts";
 import type { Change } from "./change.ts";
 import { countInline } from "./inline-budget.ts";
-import { queueScore } from "./queues.ts";
+import { classQueue, queueOfAgent, queueScore } from "./queues.ts";
 import { timerMember } from "./timers.ts";
 
 export interface Settlement {
@@ -91,21 +91,55 @@ export function wakeWorkflow(change: Change, run: RunRecord, key: string | null)
   makeReady(change, workflow);
 }
 
-/** Puts a waiting, delayed or parked task into its queue. */
+/** How long a woken workflow waits for the agent that had it before. */
+const forAgentMs = 500;
+/** An agent that may be connected to another coordinator is waited for when it had the workflow so lately. */
+const agentWithinMs = 10 * 60_000;
+
+/**
+ * Puts a waiting, delayed or parked task into its queue. C25: a workflow that parked goes first to the agent that had it,
+ * which has its binary, its process and its journal, and after `forAgentMs` to any.
+ */
 export function makeReady(change: Change, task: TaskRecord): void {
-  const { record, queueing } = readied(task, change.view.nowMs);
-  change.set(taskKey(taskId(task.run, task.key)), record);
+  const id = taskId(task.run, task.key);
+  const agent = task.state === "parked" ? agentToAsk(change, task) : null;
+  const { record, queueing } = readied(task, change.view.nowMs, agent);
+  change.set(taskKey(id), record);
   change.write(...queueing);
+  if (agent)
+    change.rank(timersIndex(partitionOf(task.run)), timerMember({ kind: "agent", task: id }), inMs(forAgentMs));
+}
+
+function agentToAsk({ view }: Change, { parkedBy }: TaskRecord): string | null {
+  if (!parkedBy) return null;
+  const where = view.whereIs(parkedBy.agent);
+  const lately = view.nowMs - parkedBy.atMs < agentWithinMs;
+  return where === "here" || (where === "unknown" && lately) ? parkedBy.agent : null;
 }
 
 /** A task as it is when it is ready, and what puts it into its queue for as long as it may wait there. */
-function readied(task: TaskRecord, nowMs: number): { record: TaskRecord; queueing: DraftWrite[] } {
+function readied(
+  task: TaskRecord,
+  nowMs: number,
+  agent: string | null = null,
+): { record: TaskRecord; queueing: DraftWrite[] } {
   const readyAtMs = Math.round(nowMs);
+  const queue = agent ? queueOfAgent(task.queue, agent) : classQueue(task.queue);
   // The attempt that parked is the newest until the next is granted: it may still report.
-  const record: TaskRecord = { ...task, state: "ready", readyAtMs, returned: task.state === "parked" };
+  const record: TaskRecord = { ...task, state: "ready", queue, readyAtMs, returned: task.state === "parked" };
   const score = at(queueScore(readyAtMs, task.options.priority ?? 0));
   const member = taskId(task.run, task.key);
-  return { record, queueing: [{ kind: "enqueue", queue: task.queue, member, score }, ...queueTimer(task)] };
+  return { record, queueing: [{ kind: "enqueue", queue, member, score }, ...queueTimer(task)] };
+}
+
+/** The agent that a task was kept for has not taken it: any other may. */
+export function openToAll(change: Change, task: TaskRecord): void {
+  const member = taskId(task.run, task.key);
+  const queue = classQueue(task.queue);
+  if (queue === task.queue) return;
+  const score = at(queueScore(task.readyAtMs ?? change.view.nowMs, task.options.priority ?? 0));
+  change.set(taskKey(member), { ...task, queue });
+  change.write({ kind: "dequeue", queue: task.queue, member }, { kind: "enqueue", queue, member, score });
 }
 
 /** Begins the time for which a task may wait in its queue. */

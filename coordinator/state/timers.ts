@@ -8,6 +8,8 @@ export type Due =
   | { readonly kind: "call"; readonly task: TaskId }
   /** A task has waited in its queue for as long as it may. */
   | { readonly kind: "queue"; readonly task: TaskId }
+  /** A task has waited for the agent that had it before: any other may take it now. */
+  | { readonly kind: "agent"; readonly task: TaskId }
   /** A run has lasted for as long as it may. */
   | { readonly kind: "run"; readonly run: RunId }
   /** A cancelled run has had its time to clean up. */

@@ -14,7 +14,7 @@ import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { Change } from "../state/change.ts";
 import { giveUpWait } from "../state/mailbox.ts";
 import { giveUpEvent } from "../state/messages.ts";
-import { makeReady, settleCall } from "../state/settle-call.ts";
+import { makeReady, openToAll, settleCall } from "../state/settle-call.ts";
 import { type Due, parseTimer, timerMember } from "../state/timers.ts";
 
 export interface TimerDeps {
@@ -46,7 +46,8 @@ const fireTimer: Move<TaskDue, void> = {
     if (task && !isTerminalTask(task.state)) {
       if (due.kind === "delay" && task.state === "delayed") makeReady(change, task);
       if (due.kind === "call" && task.state === "waiting") endWait(change, task);
-      if (due.kind === "queue" && task.state === "ready") endQueueing(change, task);
+      if (due.kind === "queue" && task.state === "ready" && !isLeased(change, task)) endQueueing(change, task);
+      if (due.kind === "agent" && task.state === "ready" && !isLeased(change, task)) openToAll(change, task);
     }
     return { transactions: change.drafts(), answer: () => undefined };
   },
@@ -63,11 +64,13 @@ function endWait(change: Change, task: TaskRecord): void {
   settleCall(change, task, { outcome: "timedOut", failure });
 }
 
+function isLeased(change: Change, task: TaskRecord): boolean {
+  const lease = change.view.get<LeaseRecord>(leaseKey(partitionOf(task.run), taskId(task.run, task.key)));
+  return lease !== null && lease.holder !== "";
+}
+
 function endQueueing(change: Change, task: TaskRecord): void {
-  const id = taskId(task.run, task.key);
-  const lease = change.view.get<LeaseRecord>(leaseKey(partitionOf(task.run), id));
-  if (lease && lease.holder !== "") return;
-  change.write({ kind: "dequeue", queue: task.queue, member: id });
+  change.write({ kind: "dequeue", queue: task.queue, member: taskId(task.run, task.key) });
   const failure = {
     type: "QueueTimedOut",
     message: `No agent took the task within ${task.options.queueTimeoutMs} ms.`,
