@@ -1,0 +1,62 @@
+import { Cluster, type Redis } from "ioredis";
+import type { Random } from "#shared/ports.ts";
+import type { Hint } from "../engine.ts";
+import { Hints } from "../hints.ts";
+import { createClient } from "./create-client.ts";
+import type { Keyspace } from "./keyspace.ts";
+import type { RedisAddress } from "./redis-address.ts";
+
+/**
+ * Hints by pub/sub, on a connection of its own, which subscribes again by itself when it was lost. In a cluster a
+ * partition's own topic is sharded; any other goes to all nodes.
+ */
+export class RedisHints {
+  readonly #hints = new Hints();
+  readonly #client: Redis | Cluster;
+  readonly #keyspace: Keyspace;
+  readonly #topics = new Map<string, string>();
+  readonly #pending = new Set<Promise<unknown>>();
+
+  constructor(address: RedisAddress, { random, keyspace }: { readonly random: Random; readonly keyspace: Keyspace }) {
+    this.#keyspace = keyspace;
+    this.#client = createClient(address, { random, use: "hints" });
+    // What is wrong is said by the other connection, on which something is asked.
+    this.#client.on("error", () => undefined);
+    const heard = (channel: string, note: string) => {
+      const topic = this.#topics.get(channel);
+      if (topic !== undefined) this.#hints.emit([{ topic, note }]);
+    };
+    this.#client.on("message", heard);
+    this.#client.on("smessage", heard);
+  }
+
+  /** Kept until a subscription that was asked for has been confirmed, so that what is committed after it is heard. */
+  get ready(): Promise<unknown> | null {
+    return this.#pending.size === 0 ? null : Promise.all(this.#pending);
+  }
+
+  listen(topics: readonly string[], signal: AbortSignal): AsyncIterable<Hint> {
+    for (const topic of topics) this.#subscribe(topic);
+    return this.#hints.listen(topics, signal);
+  }
+
+  close(): void {
+    this.#hints.close();
+    this.#client.disconnect();
+  }
+
+  #subscribe(topic: string): void {
+    const channel = this.#keyspace.channel(topic);
+    if (this.#topics.has(channel)) return;
+    this.#topics.set(channel, topic);
+    const subscribing = [this.#client.subscribe(channel)];
+    if (this.#client instanceof Cluster) subscribing.push(this.#client.ssubscribe(channel));
+    for (const subscribed of subscribing) {
+      const settled: Promise<unknown> = subscribed
+        // It is subscribed to when the connection is there again; until then its hints are lost.
+        .catch(() => undefined)
+        .finally(() => this.#pending.delete(settled));
+      this.#pending.add(settled);
+    }
+  }
+}
