@@ -120,3 +120,18 @@ it("salt runs get names the run of each child workflow", async () => {
   expect(ran.out).toMatch(/TASK .* AGENT +CHILD RUN +PROGRESS +FAILURE\n/);
   expect(ran.out).toMatch(new RegExp(`pay#1 +running +\\d[^\n]* ${otherRunId}`));
 });
+
+it("salt runs list goes on over pages that are short or empty, until it has as many as were asked for", async () => {
+  const pages = [
+    { rows: [], cursor: "a" },
+    { rows: [runView({ status: "failed" })], cursor: "b" },
+    { rows: [], cursor: "c" },
+    { rows: [runView({ id: otherRunId, status: "failed" })], cursor: "d" },
+  ];
+  const cursors: (string | null)[] = [];
+  const ran = await call(["runs", "list", "--status", "failed", "-n", "2", "--json", "id"], {
+    "GET /v1/runs": ({ query }) => pages[cursors.push(query.get("cursor")) - 1],
+  });
+  expect(JSON.parse(ran.out)).toEqual([{ id: runId }, { id: otherRunId }]);
+  expect(cursors).toEqual([null, "a", "b", "c"]);
+});

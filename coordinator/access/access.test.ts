@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { limits } from "#shared/domain/limits.ts";
 import { createStand } from "../api/api-stand.ts";
+import type { Engine } from "../engine/engine.ts";
 import { createAccess } from "./access.ts";
 
 describe("access", () => {
@@ -38,9 +40,34 @@ describe("access", () => {
     await stand.access.authenticate(`Bearer ${token}`);
     expect(await stand.access.revokeToken({ id, by: "test" })).toBe(true);
     await expect(stand.access.authenticate(`Bearer ${token}`)).rejects.toMatchObject({ code: "NotAuthenticated" });
-    stand.clock.advance(3_001);
+    stand.clock.advance(limits.tokenBelievedMs + 1);
     await expect(elsewhere.authenticate(`Bearer ${token}`)).rejects.toMatchObject({ code: "NotAuthenticated" });
     expect(await stand.access.revokeToken({ id, by: "test" })).toBe(false);
+  });
+
+  it("counts that time from before it asks: a token revoked while a slow answer is on its way is believed no longer", async () => {
+    const stand = await createStand();
+    const { token, id } = await stand.access.createToken({ name: "ci", role: "viewer", by: "test" });
+    const read = Promise.withResolvers<void>();
+    const arrived = Promise.withResolvers<void>();
+    const slow: Engine = {
+      ...stand.engine,
+      async get(keys) {
+        const found = await stand.engine.get(keys);
+        read.resolve();
+        await arrived.promise;
+        return found;
+      },
+    };
+    const elsewhere = createAccess({ ...stand, engine: slow });
+    const first = elsewhere.authenticate(`Bearer ${token}`);
+    await read.promise;
+    await stand.access.revokeToken({ id, by: "test" });
+    stand.clock.advance(limits.tokenBelievedMs - 100);
+    arrived.resolve();
+    expect((await first).token).toBe(id);
+    stand.clock.advance(101);
+    await expect(elsewhere.authenticate(`Bearer ${token}`)).rejects.toMatchObject({ code: "NotAuthenticated" });
   });
 
   it("refuses a token after its expiry, also while its record is remembered", async () => {

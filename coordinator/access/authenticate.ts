@@ -1,6 +1,7 @@
 import { timingSafeEqual } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import { SaltError } from "#shared/domain/errors.ts";
+import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { Role } from "#shared/protocol/api.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -14,8 +15,6 @@ export interface Principal {
   readonly actor: string;
 }
 
-/** How long a token's record is believed: what another coordinator revoked is refused within this time. */
-const believedMs = 3_000;
 const cachedTokensMax = 1_000;
 
 interface Believed {
@@ -78,12 +77,14 @@ async function findToken(deps: AuthenticateDeps, id: string): Promise<TokenRecor
   const cached = deps.tokenCache.get(id, deps.clock.monotonicMs());
   if (cached) return cached;
   const { generation } = deps.tokenCache;
+  // From before the read: however late its answer is, what another coordinator revokes meanwhile is not believed longer.
+  const askedAtMs = deps.clock.monotonicMs();
   const { nowMs, found } = await deps.engine.get([tokenKey(tokenPartition(deps.partitions, id), id)]);
   const value = found[0]?.value;
   if (value === null || value === undefined) return null;
   const record = JSON.parse(value) as TokenRecord;
-  const leftMs = record.expiresAtMs === null ? believedMs : Math.min(believedMs, record.expiresAtMs - nowMs);
+  const leftMs = Math.min(limits.tokenBelievedMs, (record.expiresAtMs ?? Number.POSITIVE_INFINITY) - nowMs);
   if (leftMs <= 0) return null;
-  deps.tokenCache.keep(record, deps.clock.monotonicMs() + leftMs, generation);
+  deps.tokenCache.keep(record, askedAtMs + leftMs, generation);
   return record;
 }

@@ -39,7 +39,7 @@ const revokeMove: Move<Revocation, boolean> = {
   },
 };
 
-/** False when there is no such token. It is refused at once by this coordinator, within seconds by others. */
+/** False when there is no such token. It is refused at once by this coordinator, within `tokenBelievedMs` by others. */
 export async function revokeToken(
   deps: { readonly mover: Mover; readonly partitions: number; readonly tokenCache: TokenCache },
   request: { readonly id: string; readonly by: string },

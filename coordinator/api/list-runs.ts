@@ -1,4 +1,5 @@
 import type { RunId } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
 import type { RunView } from "#shared/protocol/api.ts";
 import type { Query } from "#shared/protocol/routes.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -8,18 +9,19 @@ import { allPartitions } from "../state/projects.ts";
 import { type Place, placeOfCursor } from "./page.ts";
 import { viewRuns } from "./views.ts";
 
-/** How many runs one request looks at for those that a filter lets through; the cursor goes on from there. */
-const lookedAtMax = 2_000;
 const pageRows = 200;
 
-/** Runs, newest first, over all partitions. With a filter a page may be short, or empty, and yet have a cursor. */
+/**
+ * Runs, newest first, over all partitions. With a filter, one request looks at `runsLookedAtMax` runs: then a page may be
+ * short, or empty, and yet have a cursor.
+ */
 export async function listRuns(
   deps: { readonly engine: Engine; readonly partitions: number },
   query: Query<"listRuns">,
 ): Promise<{ rows: readonly RunView[]; next: Place | null }> {
   const rows: RunView[] = [];
   let after = placeOfCursor(query.cursor).after;
-  for (let looked = 0; looked < lookedAtMax; ) {
+  for (let looked = 0; looked < limits.runsLookedAtMax; ) {
     const limit = isFiltered(query) ? pageRows : query.limit;
     const page = { limit, reverse: true, ...(after ? { after } : {}) };
     const found = await mergeRange(deps.engine, allPartitions(deps.partitions), runsIndex, page);

@@ -54,6 +54,10 @@ export const limits = {
   blobPartBytes: 8 * 1024 * 1024,
   /** Parts of one upload to S3 that are on their way at a time. */
   blobPartsInFlight: 2,
+  /** Runs that one request looks at for those that its filter lets through. */
+  runsLookedAtMax: 2_000,
+  /** How long a coordinator believes a token's record that it has read: another may have revoked it since. */
+  tokenBelievedMs: 3_000,
   /** Uploads to S3 through a coordinator at a time; further ones wait. */
   blobUploadsMax: 16,
   /** Questions for blobs to S3 at a time, of one coordinator. */
