@@ -36,6 +36,8 @@ export const limits = {
   moveRecordsMax: 300,
   batchesInFlightMax: 3,
   conflictsMax: 8,
+  /** How long a command to Redis is waited for; beyond, its outcome is unknown. */
+  engineTimeoutMs: 5_000,
   logBytesPerTaskMax: 4 * 1024 * 1024,
   logFileBytesMax: 256 * 1024 * 1024,
   leaseTtlMs: 30_000,
