@@ -32,6 +32,8 @@ export class FakeCoordinator {
   readonly gets: string[] = [];
   /** Stands in for the answer to a blob request when it returns true. */
   serveBlob: (request: IncomingMessage, response: ServerResponse, sha256: string) => boolean = () => false;
+  /** Where a blob is to be put; null for here. */
+  signUpload: (sha256: string) => { url: string; headers: Record<string, string> } | null = () => null;
   /** What to say of each lease in a hello. */
   verdict: (lease: { task: TaskId; fence: number }) => "keep" | "stale" = () => "keep";
   accepts: boolean;
@@ -244,11 +246,20 @@ export class FakeCoordinator {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
-    const sha256 = request.url?.replace("/v1/blobs/", "") ?? "";
+    const [sha256 = "", question] = request.url?.replace("/v1/blobs/", "").replace(/\?.*/, "").split("/") ?? [];
     if (request.method === "GET") this.gets.push(sha256);
     if (this.serveBlob(request, response, sha256)) return;
     if (request.headers.authorization !== `Bearer ${this.#options.token ?? "secret"}`) {
       response.writeHead(401).end();
+    } else if (question === "upload") {
+      request.resume();
+      response.writeHead(200).end(JSON.stringify({ present: this.blobs.has(sha256), put: this.signUpload(sha256) }));
+    } else if (sha256 === "missing") {
+      request.on("data", (text) => {
+        const digests: string[] = JSON.parse(String(text)).digests;
+        const missing = digests.filter((digest) => !this.blobs.has(digest));
+        response.writeHead(200).end(JSON.stringify({ missing }));
+      });
     } else if (request.method === "GET") {
       const blob = this.blobs.get(sha256);
       if (blob === undefined) response.writeHead(404).end();

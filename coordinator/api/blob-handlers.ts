@@ -5,7 +5,7 @@ import type { Sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { ApiDeps, Handlers } from "./handlers.ts";
 
-type BlobHandlers = Pick<Handlers, "findMissingBlobs" | "putBlob" | "getBlob">;
+type BlobHandlers = Pick<Handlers, "findMissingBlobs" | "signUpload" | "putBlob" | "getBlob">;
 
 /** Bytes by digest. A digest that is no digest never comes here: the path's parameter is checked before. */
 export function blobHandlers(deps: ApiDeps): BlobHandlers {
@@ -15,22 +15,44 @@ export function blobHandlers(deps: ApiDeps): BlobHandlers {
       return { missing: body.digests.filter((_, index) => (sizes[index] ?? null) === null) };
     },
 
+    async signUpload({ params, body }) {
+      requireFileSize(body.bytes);
+      const sha256 = params.sha256 as Sha256;
+      const [size] = await deps.blobs.has([sha256]);
+      if (typeof size === "number") return { present: true, put: null };
+      const want = { method: "PUT", bytes: body.bytes } as const;
+      return { present: false, put: await deps.blobs.presign(sha256, want, limits.presignedTtlMs) };
+    },
+
     async putBlob({ params, raw }) {
-      const announced = Number(raw.headers.get("content-length") ?? 0);
-      if (announced > limits.fileBytesMax) {
-        throw new SaltError(
-          "TooLarge",
-          `Cannot store the blob: it has ${announced} bytes, at most ${limits.fileBytesMax} (fileBytesMax) are allowed.`,
-        );
-      }
+      requireFileSize(Number(raw.headers.get("content-length") ?? 0));
       const sha256 = params.sha256 as Sha256;
       const body = raw.body ? Readable.fromWeb(raw.body as WebStream<Uint8Array>) : new Uint8Array(0);
       const { bytes } = await deps.blobs.put(sha256, body, limits.fileBytesMax);
       return { sha256, bytes };
     },
 
-    getBlob: ({ params, raw }) => getBlob(deps, params.sha256 as Sha256, raw),
+    async getBlob({ params, query, raw }) {
+      const sha256 = params.sha256 as Sha256;
+      const elsewhere = query.direct && raw.method === "GET" ? await redirect(deps, sha256) : null;
+      return elsewhere ?? (await getBlob(deps, sha256, raw));
+    },
   };
+}
+
+function requireFileSize(bytes: number): void {
+  if (bytes <= limits.fileBytesMax) return;
+  throw new SaltError(
+    "TooLarge",
+    `Cannot store the blob: it has ${bytes} bytes, at most ${limits.fileBytesMax} (fileBytesMax) are allowed.`,
+  );
+}
+
+/** Whether the store has the blob is not looked at: who is sent there in vain asks again without `direct`. */
+async function redirect(deps: ApiDeps, sha256: Sha256): Promise<Response | null> {
+  const signed = await deps.blobs.presign(sha256, { method: "GET" }, limits.presignedTtlMs);
+  if (signed === null) return null;
+  return new Response(null, { status: 307, headers: { location: signed.url, "cache-control": "no-store" } });
 }
 
 async function getBlob(deps: ApiDeps, sha256: Sha256, raw: Request): Promise<Response> {

@@ -129,12 +129,6 @@ export const workflowViewSchema = workflowRowSchema
   .meta({ id: "Workflow" });
 export type WorkflowView = z.infer<typeof workflowViewSchema>;
 
-// Blobs
-
-export const blobsQuestionSchema = z.strictObject({ digests: z.array(sha256Schema).max(10_000) });
-export const blobsMissingSchema = z.object({ missing: z.array(sha256Schema) });
-export const blobStoredSchema = z.object({ sha256: sha256Schema, bytes: z.int() });
-
 // Runs
 
 export const openRunSchema = z

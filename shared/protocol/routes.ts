@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import * as api from "./api.ts";
+import * as blobs from "./blobs.ts";
 
 /**
  * The HTTP API as a list: server, OpenAPI document and clients are made from it. `role` is the least that may call it
@@ -82,8 +83,8 @@ export const routes = {
     role: "deployer",
     agents: true,
     summary: "Which of these digests the blob store lacks",
-    body: api.blobsQuestionSchema,
-    answer: api.blobsMissingSchema,
+    body: blobs.blobsQuestionSchema,
+    answer: blobs.blobsMissingSchema,
   },
   putBlob: {
     method: "put",
@@ -93,14 +94,26 @@ export const routes = {
     summary: "Stores the body, whose SHA-256 must be the one in the path",
     query: null,
     body: null,
-    answer: api.blobStoredSchema,
+    answer: blobs.blobStoredSchema,
     status: 200,
+  },
+  signUpload: {
+    ...post,
+    path: "/v1/blobs/{sha256}/upload",
+    role: "deployer",
+    agents: true,
+    summary:
+      "A request that stores a blob of so many bytes in the store itself, if it can; ask for it with `missing` after",
+    body: blobs.signUploadSchema,
+    answer: blobs.signedUploadSchema,
   },
   getBlob: {
     ...get,
     path: "/v1/blobs/{sha256}",
     agents: true,
-    summary: "The bytes of a blob; HEAD and one Range are understood",
+    summary:
+      "The bytes of a blob; HEAD and one Range are understood. With `direct=true` it may answer 307 and where the store has them",
+    query: blobs.blobQuerySchema,
     answer: null,
     media: "application/octet-stream",
   },
