@@ -41,7 +41,7 @@ export async function startSalt(options: SaltOptions): Promise<Salt> {
       nodeArgs: options.coordinatorNodeArgs ?? [],
     },
   );
-  const [, url = ""] = await coordinator.said(/listens on (http:\S+)/);
+  const [, url = ""] = await coordinator.said(/listens on (http:[^\s"]+)/);
   const [token] = await coordinator.said(/\bsalt_\w+/);
   const client = createClient({ url: { value: url, origin: "bench" }, token: { value: token, origin: "bench" } });
   await registerProject({ client, onUpload: () => undefined }, built);

@@ -39,6 +39,42 @@ describe("cli/bin.mjs", () => {
     expect(await readdir(data)).toContain("salt.db");
   });
 
+  it("writes nothing but JSON to a pipe on stderr when it serves, whatever the log level, also of what stops it", async () => {
+    const data = path.join(await mkdtemp(path.join(folder, "c-")), "data");
+    const first = spawnSalt(["coordinator", "--port", "0", "--data", data], { cwd: folder });
+    await first.until(/salt context add/);
+    const [, url = ""] = /listens on (http:[^"]+)"/.exec(first.err()) ?? [];
+    const second = spawnSalt(["coordinator", "--port", "0", "--data", data], { cwd: folder });
+    expect((await second.ended).code).toBe(1);
+    const [, port = ""] = /:(\d+)$/.exec(url) ?? [];
+    const taken = spawnSalt(["coordinator", "--port", port, "--data", `${data}2`], { cwd: folder });
+    expect((await taken.ended).code).toBe(1);
+    const homeless = spawnSalt(["agent", "--url", url, "--data", `${data}3`], { cwd: folder });
+    expect((await homeless.ended).code).toBe(4);
+    const agent = spawnSalt(["agent", "--data", `${data}3`, "--log-level", "error"], {
+      cwd: folder,
+      env: { SALT_URL: url, SALT_TOKEN: first.out().trim() },
+    });
+    await agent.until(/dials/);
+    agent.child.kill("SIGTERM");
+    expect((await agent.ended).code).toBe(0);
+    first.child.kill("SIGTERM");
+    await first.ended;
+    const linesOf = (text: string) =>
+      text
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line));
+    expect(linesOf(first.err())[0]).toMatchObject({ level: 30, msg: `The coordinator listens on ${url}` });
+    expect(linesOf(second.err()).at(-1)).toMatchObject({ level: 60, code: "Unavailable" });
+    expect(linesOf(taken.err()).at(-1)).toMatchObject({ level: 60, code: "Unavailable", next: expect.any(String) });
+    expect(linesOf(homeless.err())).toMatchObject([{ level: 60, code: "NotAuthenticated" }]);
+    expect(linesOf(agent.err()).map(({ msg }) => msg)).toEqual([
+      expect.stringMatching(/^Agent agt_\w+ dials http/),
+      expect.stringMatching(/^Draining/),
+    ]);
+  });
+
   it("A73 refuses to listen where other machines can reach it, unless told to", async () => {
     const refused = spawnSalt(["coordinator", "--host", "0.0.0.0", "--port", "0", "--data", path.join(folder, "x")], {
       cwd: folder,

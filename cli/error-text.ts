@@ -11,12 +11,15 @@ export function tellError(cli: Cli, error: unknown): number {
   if (error instanceof CommanderError && /help|version/.test(error.code)) {
     return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   }
-  const told =
-    error instanceof SaltError ? error : error instanceof CommanderError ? usageError(error) : unexpected(error);
+  const told = knownError(error);
   cli.stderr.write(cli.json ? `${JSON.stringify(errorObject(told))}\n` : errorText(told));
   if (cli.env.SALT_DEBUG === "1") cli.stderr.write(`${stackOf(error)}\n`);
   return exitCodeOf(told.code);
 }
+
+/** Whatever was thrown, as an operating error. */
+export const knownError = (error: unknown): SaltError =>
+  error instanceof SaltError ? error : error instanceof CommanderError ? usageError(error) : unexpected(error);
 
 export function errorText(error: SaltError): string {
   const message = cleanText(error.message);

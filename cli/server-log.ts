@@ -1,14 +1,42 @@
 import { Writable } from "node:stream";
 import pino, { type Logger } from "pino";
 import { cleanLine } from "./clean-text.ts";
-import type { Cli } from "./cli.ts";
+import { type Cli, note } from "./cli.ts";
+import { knownError } from "./error-text.ts";
+import { exitCodeOf } from "./exit-codes.ts";
 import { coloursFor } from "./output.ts";
 import { timeText } from "./time-text.ts";
 import { usageProblem } from "./usage.ts";
 
 export const logLevels = ["debug", "info", "warn", "error"] as const;
 
-/** What a server writes of itself, to stderr: lines for people on a terminal, JSON into a pipe. */
+/** What a server writes to stderr: text for people on a terminal; into a pipe one JSON object a line, and nothing else. */
+export interface ServerVoice {
+  readonly logger: Logger;
+  /** Tells who started it what they wait to know, whatever the log level. */
+  say(line: string): void;
+}
+
+/** Does what a server's command does; what it fails with is told in the log's own form. Returns the exit code. */
+export async function withVoice(
+  cli: Cli,
+  level: string,
+  serve: (voice: ServerVoice) => Promise<number>,
+): Promise<number> {
+  const logger = serverLog(cli, level);
+  const always = logger.child({}, { level: "info" });
+  const say = (line: string): void => (cli.stderr.isTTY ? note(cli, line) : always.info(line));
+  try {
+    return await serve({ logger, say });
+  } catch (error) {
+    if (cli.stderr.isTTY) throw error;
+    const { code, next, message } = knownError(error);
+    const stack = cli.env.SALT_DEBUG === "1" && error instanceof Error ? error.stack : undefined;
+    logger.fatal({ code, next, stack }, message);
+    return exitCodeOf(code);
+  }
+}
+
 export function serverLog(cli: Cli, level: string): Logger {
   if (!(logLevels as readonly string[]).includes(level))
     throw usageProblem(`There is no log level '${level}'.`, level, logLevels);

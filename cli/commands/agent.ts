@@ -1,11 +1,11 @@
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
-import { type Cli, note } from "../cli.ts";
-import { collect, type SaltCommand, settingsOf } from "../command.ts";
+import type { Cli } from "../cli.ts";
+import { type CommandOptions, collect, type SaltCommand, settingsOf } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
 import { parseLabels, parseSlots } from "../parse-flags.ts";
-import { logLevels, serverLog } from "../server-log.ts";
+import { logLevels, type ServerVoice, withVoice } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 export function addAgent(root: SaltCommand, cli: Cli): void {
@@ -28,31 +28,35 @@ export function addAgent(root: SaltCommand, cli: Cli): void {
       ["salt agent --url https://a.example.org,https://b.example.org", "for several coordinators over the same stores"],
       ["salt agent --pool batch --label gpu --label zone=eu --slots 4", "of a pool, with labels"],
     )
-    .run(cli, async (_, options) => {
-      const { url, others = [], token } = await settingsOf(cli, options);
-      if (token === null) {
-        throw new SaltError("NotAuthenticated", `There is no token for the coordinator at ${url.value}.`, {
-          next: "salt tokens create <name> --role agent makes one; give it with --token or SALT_TOKEN",
-        });
-      }
-      const { startAgent } = await import("#agent/main.ts");
-      const agent = await startAgent({
-        url: [url.value, ...others].join(","),
-        token: token.value,
-        pool: String(options.pool),
-        labels: parseLabels((options.label as string[] | undefined) ?? []),
-        dataFolder: path.resolve(cli.cwd, String(options.data)),
-        drainMs: parseDuration(String(options.drain)),
-        logger: serverLog(cli, String(options.logLevel)),
-        ...(options.name === undefined ? {} : { name: String(options.name) }),
-        ...(options.slots === undefined ? {} : { slots: parseSlots(String(options.slots)) }),
-      });
-      const stopped = untilStopped(cli);
-      note(cli, `Agent ${agent.id} dials ${[url.value, ...others].join(" or ")}`);
-      const why = await Promise.race([stopped, agent.closed.then(() => "closed" as const)]);
-      if (why === "closed") return 1;
-      note(cli, "Draining: no new tasks, those under way may finish. Ctrl-C again leaves at once.");
-      await agent.drain();
-      return 0;
+    .run(cli, async (_, options) =>
+      withVoice(cli, String(options.logLevel), async (voice) => await serve(cli, options, voice)),
+    );
+}
+
+async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerVoice): Promise<number> {
+  const { url, others = [], token } = await settingsOf(cli, options);
+  if (token === null) {
+    throw new SaltError("NotAuthenticated", `There is no token for the coordinator at ${url.value}.`, {
+      next: "salt tokens create <name> --role agent makes one; give it with --token or SALT_TOKEN",
     });
+  }
+  const { startAgent } = await import("#agent/main.ts");
+  const agent = await startAgent({
+    url: [url.value, ...others].join(","),
+    token: token.value,
+    pool: String(options.pool),
+    labels: parseLabels((options.label as string[] | undefined) ?? []),
+    dataFolder: path.resolve(cli.cwd, String(options.data)),
+    drainMs: parseDuration(String(options.drain)),
+    logger,
+    ...(options.name === undefined ? {} : { name: String(options.name) }),
+    ...(options.slots === undefined ? {} : { slots: parseSlots(String(options.slots)) }),
+  });
+  const stopped = untilStopped(cli);
+  say(`Agent ${agent.id} dials ${[url.value, ...others].join(" or ")}`);
+  const why = await Promise.race([stopped, agent.closed.then(() => "closed" as const)]);
+  if (why === "closed") return 1;
+  say("Draining: no new tasks, those under way may finish. Ctrl-C again leaves at once.");
+  await agent.drain();
+  return 0;
 }

@@ -1,12 +1,12 @@
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
-import { type Cli, note } from "../cli.ts";
-import type { SaltCommand } from "../command.ts";
+import type { Cli } from "../cli.ts";
+import type { CommandOptions, SaltCommand } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
 import { parsePort } from "../parse-flags.ts";
-import { logLevels, serverLog } from "../server-log.ts";
+import { logLevels, type ServerVoice, withVoice } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
 export function addCoordinator(root: SaltCommand, cli: Cli): void {
@@ -14,11 +14,13 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
     .command("coordinator")
     .summary("start a coordinator")
     .description(
-      "Starts a coordinator on embedded stores. Its first admin token is printed once, on stdout, at its first start.",
+      "Starts a coordinator, on embedded stores or on a Redis that many share. The first admin token is printed once, on stdout, at the first start.",
     )
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 chooses a free one", "7420")
     .option("--data <folder>", "where its state is kept", dataFolder(cli.env, "coordinator"))
+    .option("--redis <url>", "keep the state in this Redis or Redis Cluster, which any number of coordinators share")
+    .option("--partitions <count>", "in how many partitions, decided at the first start (default: 16)", parseCount)
     .option(
       "--allow-remote",
       "listen on an address that other machines can reach: tokens then travel in clear unless TLS is in front",
@@ -37,31 +39,45 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
     .examples(
       ["salt coordinator", "on this machine only"],
       ["salt coordinator --data /var/lib/salt --host 0.0.0.0 --allow-remote", "behind a proxy that does TLS"],
+      ["salt coordinator --redis redis://10.0.0.5:6379/0", "one of many"],
+      ["salt coordinator --redis redis-cluster://10.0.0.5:6379,10.0.0.6:6379", "on a Redis Cluster"],
     )
-    .run(cli, async (_, options) => {
-      const logger = serverLog(cli, String(options.logLevel));
-      const { startCoordinator } = await import("#coordinator/main.ts");
-      const coordinator = await startCoordinator({
-        host: String(options.host),
-        port: parsePort(String(options.port)),
-        dataFolder: path.resolve(cli.cwd, String(options.data)),
-        allowRemote: Boolean(options.allowRemote),
-        leaseTtlMs: parseLeaseTtl(String(options.leaseTtl)),
-        parkAfterMs: parseDuration(String(options.parkAfter)),
-        logger,
-      });
-      // Before anything is said, so that who waits for it may stop us at once.
-      const stopped = untilStopped(cli);
-      note(cli, `The coordinator listens on ${coordinator.url}`);
-      if (coordinator.adminToken !== null) {
-        note(cli, "Its first admin token, which is not shown again:");
-        cli.stdout.write(`${coordinator.adminToken}\n`);
-        note(cli, `→ salt context add here --url ${coordinator.url} --token <token>`);
-      }
-      await stopped;
-      await coordinator.close();
-      return 0;
-    });
+    .environment(["SALT_REDIS_URL", "as --redis; keeps a password out of the list of processes"])
+    .run(cli, async (_, options) =>
+      withVoice(cli, String(options.logLevel), async (voice) => await serve(cli, options, voice)),
+    );
+}
+
+async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerVoice): Promise<number> {
+  const { startCoordinator } = await import("#coordinator/main.ts");
+  const coordinator = await startCoordinator({
+    host: String(options.host),
+    port: parsePort(String(options.port)),
+    dataFolder: path.resolve(cli.cwd, String(options.data)),
+    allowRemote: Boolean(options.allowRemote),
+    leaseTtlMs: parseLeaseTtl(String(options.leaseTtl)),
+    parkAfterMs: parseDuration(String(options.parkAfter)),
+    logger,
+  });
+  // Before anything is said, so that who waits for it may stop us at once.
+  const stopped = untilStopped(cli);
+  say(`The coordinator listens on ${coordinator.url}`);
+  if (coordinator.adminToken !== null) {
+    say("Its first admin token, which is not shown again, is on stdout:");
+    cli.stdout.write(`${coordinator.adminToken}\n`);
+    say(`→ salt context add here --url ${coordinator.url} --token <token>`);
+  }
+  await stopped;
+  await coordinator.close();
+  return 0;
+}
+
+function storesOf(cli: Cli, { redis, partitions }: CommandOptions): NonNullable<StoreOptions["stores"]> {
+  const url = redis ?? (cli.env.SALT_REDIS_URL || undefined);
+  return {
+    ...(url !== undefined && { redis: String(url) }),
+    ...(partitions !== undefined && { partitions: Number(partitions) }),
+  };
 }
 
 const durationFlag = (ms: number): string => `${ms / 1_000}s`;
