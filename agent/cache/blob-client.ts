@@ -45,11 +45,15 @@ export interface BlobClientDeps {
   readonly logger?: Pick<Logger, "warn">;
 }
 
-export function createBlobClient(target: { url: string; token: string }, deps: BlobClientDeps): BlobClient {
-  const root = target.url.replace(/\/+$/, "");
+export function createBlobClient(
+  target: { readonly url: string; readonly token: string },
+  deps: BlobClientDeps,
+): BlobClient {
+  // Of several coordinators, the one that the agent is connected to.
+  const root = () => target.url.replace(/\/+$/, "");
   const headers = { authorization: `Bearer ${target.token}` };
-  const address = (sha256: Sha256) => `${root}/v1/blobs/${sha256}`;
-  const store = { clock: deps.clock, root };
+  const address = (sha256: Sha256) => `${root()}/v1/blobs/${sha256}`;
+  const storeDeps = () => ({ clock: deps.clock, root: root() });
   const shortcut = createShortcut(deps);
 
   const fetchDirect = async (sha256: Sha256, file: string, options: FetchOptions, tries: number) => {
@@ -58,7 +62,7 @@ export function createBlobClient(target: { url: string; token: string }, deps: B
     const location = response.headers.get("location");
     if (response.status !== 307 || location === null) return await receive(sha256, response.body, file, options);
     try {
-      const answer = await getFromStore(store, location, options.signal);
+      const answer = await getFromStore(storeDeps(), location, options.signal);
       return await receive(sha256, answer, file, options);
     } catch (error) {
       options.signal?.throwIfAborted();
@@ -77,7 +81,7 @@ export function createBlobClient(target: { url: string; token: string }, deps: B
 
   const ask = async (path: string, question: object, signal: AbortSignal | undefined): Promise<unknown> => {
     const init = { method: "POST", headers: { ...headers, "content-type": "application/json" }, ...signalOf(signal) };
-    return await (await request(`${root}/v1/blobs/${path}`, { ...init, body: JSON.stringify(question) })).json();
+    return await (await request(`${root()}/v1/blobs/${path}`, { ...init, body: JSON.stringify(question) })).json();
   };
 
   /** Whether the coordinator says that the blob is there, without having had its bytes. */
@@ -91,7 +95,7 @@ export function createBlobClient(target: { url: string; token: string }, deps: B
       return false;
     }
     try {
-      await putIntoStore(store, put, { bytes, content: contentOf(body) }, signal);
+      await putIntoStore(storeDeps(), put, { bytes, content: contentOf(body) }, signal);
     } catch (error) {
       signal?.throwIfAborted();
       shortcut.failed(error, tries);
