@@ -69,6 +69,7 @@ it("salt register-workflow and salt agent do the same at a coordinator of their 
   const data = path.join(folder, "coordinator");
   const coordinator = spawnSalt(["coordinator", "--port", "0", "--data", data, "--log-level", "warn"], { cwd: folder });
   await coordinator.until(/salt_\w+\n/);
+  await coordinator.until("listens on http");
   const url = /http:\/\/127\.0\.0\.1:\d+/.exec(coordinator.err())?.[0] ?? "";
   const env = { SALT_URL: url, SALT_TOKEN: coordinator.out().trim() };
   const run = async (...argv: string[]) => {
