@@ -36,6 +36,12 @@ export function parseSlots(text: string): number {
   throw new SaltError("BadRequest", `'${text}' is no number of slots.`, { next: "give one from 0 to 10000" });
 }
 
+export function parsePartitions(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1 && count <= 1024) return count;
+  throw new SaltError("BadRequest", `'${text}' is no number of partitions.`, { next: "give one from 1 to 1024" });
+}
+
 export function parsePriority(text: string): number {
   const priority = Number(text);
   if (Number.isInteger(priority) && Math.abs(priority) <= 100) return priority;

@@ -1,14 +1,31 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock } from "#shared/ports.ts";
+import type { Clock, Random } from "#shared/ports.ts";
+import { agreePartitions } from "./agree-partitions.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
 import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
+import type { S3Options } from "./blobs/s3/s3-options.ts";
 import type { Engine } from "./engine/engine.ts";
 import { createSqliteEngine } from "./engine/sqlite/sqlite-engine.ts";
 
 export interface StoreOptions {
-  /** Holds `salt.db` and `blobs/`; made when absent. */
+  /** Holds what is not kept elsewhere: `salt.db` and `blobs/`; made when absent. */
   readonly dataFolder: string;
+  /** Where else. Default: all is kept in `dataFolder`. */
+  readonly stores?: {
+    /** URL of a Redis or Redis Cluster that keeps the state in place of `salt.db`. */
+    readonly redis?: string;
+    /** In how many partitions Redis keeps it. Default: as it does, 16 at the first start. */
+    readonly partitions?: number;
+    /** A bucket that keeps the bytes in place of `blobs/`. */
+    readonly s3?: S3Options;
+  };
+}
+
+export interface StoreDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: { warn(fields: object, message: string): void };
 }
 
 export interface Stores {
@@ -17,22 +34,68 @@ export interface Stores {
   readonly partitions: number;
   /** Whether other coordinators may use the same engine. */
   readonly shared: boolean;
+  /**
+   * Calls back when the engine's server is another than before, and may have forgotten what it had acknowledged: whatever
+   * was remembered of it is to be forgotten.
+   */
+  onFailover(forget: () => void): void;
   close(): Promise<void>;
 }
 
-/** The two ports on what was asked for: one file for the state, one folder for the bytes. */
-export async function openStores(options: StoreOptions, { clock }: { readonly clock: Clock }): Promise<Stores> {
+/** The two ports on what was asked for: one file for the state and one folder for the bytes, Redis, a bucket. */
+export async function openStores(options: StoreOptions, deps: StoreDeps): Promise<Stores> {
   await mkdir(options.dataFolder, { recursive: true, mode: 0o700 });
-  const engine = await createSqliteEngine({ file: join(options.dataFolder, "salt.db"), clock });
-  const blobs = await createDiskBlobs({ folder: join(options.dataFolder, "blobs") });
+  const forgets: (() => void)[] = [];
+  const opened = await openEngine(options, deps, () => {
+    for (const forget of forgets) forget();
+  });
+  const blobs = await openBlobs(options, deps).catch(async (error: unknown) => {
+    await opened.engine.close();
+    throw error;
+  });
   return {
-    engine,
+    ...opened,
     blobs,
-    partitions: 1,
-    shared: false,
+    onFailover: (forget) => void forgets.push(forget),
     async close() {
       await blobs.close();
-      await engine.close();
+      await opened.engine.close();
     },
   };
+}
+
+async function openEngine(
+  { dataFolder, stores = {} }: StoreOptions,
+  { clock, random, logger }: StoreDeps,
+  failedOver: () => void,
+): Promise<Pick<Stores, "engine" | "partitions" | "shared">> {
+  if (stores.redis === undefined) {
+    return { engine: createSqliteEngine({ file: join(dataFolder, "salt.db"), clock }), partitions: 1, shared: false };
+  }
+  // Loaded only where it is used: the command line starts without it.
+  const { createRedisEngine } = await import("./engine/redis/redis-engine.ts");
+  const engine = await createRedisEngine({
+    url: stores.redis,
+    clock,
+    random,
+    warn: (finding) => logger.warn({}, finding),
+    onFailover: () => {
+      logger.warn({}, "another Redis server answers than before: leases granted before it are void");
+      failedOver();
+    },
+  });
+  try {
+    return { engine, partitions: await agreePartitions(engine, stores.partitions), shared: true };
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+async function openBlobs({ dataFolder, stores = {} }: StoreOptions, deps: StoreDeps): Promise<BlobStore> {
+  if (stores.s3 === undefined) return createDiskBlobs({ folder: join(dataFolder, "blobs") });
+  const { createS3Blobs } = await import("./blobs/s3/s3-blobs.ts");
+  const blobs = await createS3Blobs(stores.s3, deps);
+  for (const { finding, next } of blobs.findings.warnings) deps.logger.warn({ next }, finding);
+  return blobs;
 }

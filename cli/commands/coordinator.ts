@@ -1,11 +1,12 @@
 import path from "node:path";
+import type { CoordinatorOptions } from "#coordinator/main.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Cli } from "../cli.ts";
 import type { CommandOptions, SaltCommand } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
-import { parsePort } from "../parse-flags.ts";
+import { parsePartitions, parsePort } from "../parse-flags.ts";
 import { logLevels, type ServerVoice, withVoice } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
@@ -20,7 +21,7 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
     .option("--port <port>", "port to listen on; 0 chooses a free one", "7420")
     .option("--data <folder>", "where its state is kept", dataFolder(cli.env, "coordinator"))
     .option("--redis <url>", "keep the state in this Redis or Redis Cluster, which any number of coordinators share")
-    .option("--partitions <count>", "in how many partitions, decided at the first start (default: 16)", parseCount)
+    .option("--partitions <count>", "in how many partitions, decided at the first start (default: 16)")
     .option(
       "--allow-remote",
       "listen on an address that other machines can reach: tokens then travel in clear unless TLS is in front",
@@ -54,6 +55,7 @@ async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerV
     host: String(options.host),
     port: parsePort(String(options.port)),
     dataFolder: path.resolve(cli.cwd, String(options.data)),
+    stores: storesOf(cli, options),
     allowRemote: Boolean(options.allowRemote),
     leaseTtlMs: parseLeaseTtl(String(options.leaseTtl)),
     parkAfterMs: parseDuration(String(options.parkAfter)),
@@ -72,11 +74,11 @@ async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerV
   return 0;
 }
 
-function storesOf(cli: Cli, { redis, partitions }: CommandOptions): NonNullable<StoreOptions["stores"]> {
+function storesOf(cli: Cli, { redis, partitions }: CommandOptions): NonNullable<CoordinatorOptions["stores"]> {
   const url = redis ?? (cli.env.SALT_REDIS_URL || undefined);
   return {
     ...(url !== undefined && { redis: String(url) }),
-    ...(partitions !== undefined && { partitions: Number(partitions) }),
+    ...(partitions !== undefined && { partitions: parsePartitions(String(partitions)) }),
   };
 }
 

@@ -15,6 +15,7 @@ import type {
   Transaction,
 } from "../engine.ts";
 import { partitionOfKey } from "../engine.ts";
+import { requireFitRedis } from "./check-redis.ts";
 import { decodeCommit } from "./decode-commit.ts";
 import { encodeCommit } from "./encode-commit.ts";
 import { byPartition, createKeyspace, type Keyspace } from "./keyspace.ts";
@@ -36,6 +37,8 @@ export interface RedisEngineDeps {
    * remembered of it is to be forgotten. The partitions' epochs are raised by their next commits.
    */
   readonly onFailover?: () => void;
+  /** Told what is not as it should be, but can be lived with. Default: nothing is checked. */
+  readonly warn?: (finding: string) => void;
   /** The time in place of the server's, in milliseconds, for tests. */
   readonly time?: () => number;
 }
@@ -54,6 +57,8 @@ const read = toScript(readScript);
  * Q4  The first commit on another server raises the partition's epoch (C16): `epochKey`.
  * Q5  A commit is as durable as Redis is set to be: all of it with `appendfsync always`, but for the last second with
  *     `everysec`.
+ *
+ * `Unavailable` when there is no connection within 10 s, or, with `warn`, when Redis is set to lose what it is given.
  */
 export async function createRedisEngine(deps: RedisEngineDeps): Promise<Engine> {
   const engine = new RedisEngine(deps);
@@ -84,6 +89,7 @@ export class RedisEngine implements Engine {
   async connect(): Promise<void> {
     try {
       await this.link.connect();
+      if (this.#deps.warn !== undefined) await requireFitRedis(this.link, this.#deps.warn);
     } catch (error) {
       await this.close();
       throw error;
