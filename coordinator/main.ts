@@ -45,7 +45,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { clock = systemClock, random = systemRandom, logger, version = "0.1.0", host = "127.0.0.1" } = options;
   // Before anything is made that the next start would find.
   requireSafeBind(host, options.allowRemote ?? false);
-  const stores = await openStores(options, { clock });
+  const stores = await openStores(options, { clock, random, logger });
   const { engine, blobs, partitions, shared } = stores;
   const journey = joinStages({
     engine,
