@@ -1,9 +1,18 @@
-import { type CallKey, newRunId, partitionOf, type RunId, runOfTask, type TaskId, taskId } from "#shared/domain/ids.ts";
+import type { Failure } from "#shared/domain/errors.ts";
+import {
+  type CallKey,
+  newRunId,
+  partitionOf,
+  type RunId,
+  runOfTask,
+  type Sha256,
+  type TaskId,
+  taskId,
+} from "#shared/domain/ids.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { AttemptName, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
-import type { BlobStore } from "./blobs/blobs.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
@@ -18,18 +27,20 @@ import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
 import { type Successor, settleReport } from "./settle/settle-report.ts";
 import type { Runs } from "./stages.ts";
+import type { KeptBlobs } from "./state/blob-records.ts";
+import { digestsOf } from "./state/blob-refs.ts";
 import { isEverything, isSettled } from "./state/final-records.ts";
 import { InlineBudget } from "./state/inline-budget.ts";
 import { allPartitions } from "./state/projects.ts";
 import { readJournal } from "./state/read-journal.ts";
-import { storeBlob } from "./state/store-value.ts";
+import { storeBlob, withoutFiles } from "./state/store-value.ts";
 import { unreadSignals } from "./state/unread-signals.ts";
 import { groupCalls, inOrder, publishCalls } from "./tasks/publish-calls.ts";
 import { resolveCalls } from "./tasks/resolve-calls.ts";
 
 export interface HopsDeps {
   readonly engine: Engine;
-  readonly blobs: BlobStore;
+  readonly blobs: KeptBlobs;
   readonly clock: Clock;
   readonly random: Random;
   readonly partitions: number;
@@ -60,7 +71,9 @@ export function joinHops(given: HopsDeps): Hops {
       const record = await readRun(deps, runOfTask(attempt.task));
       if (!record) return;
       const id = `${attempt.task} ${event.key}`;
-      await deps.runs.sendEvent({ project: record.project, name: event.name, id, value: event.value, by: record.id });
+      const value = withoutFiles(event.value);
+      await deps.blobs.touch([event.value]);
+      await deps.runs.sendEvent({ project: record.project, name: event.name, id, value, by: record.id });
     },
     async appendLogs(chunks) {
       await deps.logs.appendLogs(chunks);
@@ -94,25 +107,56 @@ const holdAll = async (deps: Deps, ...[leases, hold]: Parameters<Hops["holdLease
 
 async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited<ReturnType<Hops["settleReport"]>>> {
   const run = runOfTask(given.task);
-  const { result } = given;
-  const report =
-    result.kind === "done"
-      ? { ...given, result: { ...result, output: await deps.inline.store(run, result.output) } }
-      : given;
+  const { kind } = given.result;
+  const report = kind === "done" || kind === "restart" ? await storeResult(deps, given) : given;
   const jitter = deps.random.float();
   for (;;) {
-    const successor = result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
-    const { kind } = await deps.mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
-    if (kind !== "grown") return kind;
+    const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
+    const outcome = await deps.mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
+    if (outcome.kind !== "grown") return outcome.kind;
   }
 }
+
+/** The report with its value as it is to be stored. One whose blob is gone says nothing: the attempt is lost. */
+async function storeResult(deps: Deps, report: Report): Promise<Report> {
+  const { result } = report;
+  if (result.kind !== "done" && result.kind !== "restart") return report;
+  const value = result.kind === "done" ? result.output : result.input;
+  const missing = await touchAll(deps, [value]);
+  if (missing.length > 0) return { ...report, result: { kind: "lost", failure: valueIsGone(missing) } };
+  if (result.kind === "restart") return { ...report, result: { ...result, input: withoutFiles(value) } };
+  const output = await deps.inline.store(runOfTask(report.task), withoutFiles(value));
+  return { ...report, result: { ...result, output } };
+}
+
+/** The blobs of values that are about to be referred to; answers those that are gone. Most values have none. */
+async function touchAll({ blobs }: Deps, values: readonly Value[]): Promise<readonly Sha256[]> {
+  const named = values.filter((value) => digestsOf(value).length > 0);
+  return named.length > 0 ? blobs.touch(named) : [];
+}
+
+const valueIsGone = (missing: readonly Sha256[]): Failure => ({
+  type: "ValueUnavailable",
+  message: `The value came too late: its blob ${missing[0]}, which nothing referred to, was deleted meanwhile.`,
+  retryable: true,
+});
 
 async function publish(deps: Deps, attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale"> {
   const run = runOfTask(attempt.task);
   const record = await readRun(deps, run);
   if (!record) return "stale";
-  const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps, run, calls));
   const { task, fence } = attempt;
+  await touchAll(deps, refListsOf(calls));
+  const missing = await touchAll(deps, inputsOf(calls));
+  if (missing.length > 0) {
+    await settle(
+      deps,
+      { task, fence, result: { kind: "lost", failure: valueIsGone(missing) }, ranMs: 0 },
+      attempt.agent,
+    );
+    return "stale";
+  }
+  const resolved = await resolveCalls(deps.registry, record, await storeInputs(deps, run, calls));
   const publishSome = (some: typeof resolved) =>
     deps.mover.move(partitionOf(run), publishCalls, { task, fence, run, calls: some });
   for (const together of inOrder(groupCalls(resolved))) {
@@ -159,13 +203,19 @@ async function storeInputs({ inline, blobs }: Deps, run: RunId, calls: readonly 
       stored.push(call);
       continue;
     }
-    const input = await inline.store(run, call.input);
+    const input = await inline.store(run, withoutFiles(call.input));
     const many = call.manyRefs;
     const list = many && "json" in many ? { manyRefs: await storeBlob(blobs, Buffer.from(many.json)) } : {};
     stored.push({ ...call, input, ...list });
   }
   return stored;
 }
+
+const inputsOf = (calls: readonly Call[]): Value[] => calls.flatMap((call) => ("input" in call ? [call.input] : []));
+
+/** A list that is gone fails its call when it is read. */
+const refListsOf = (calls: readonly Call[]): Value[] =>
+  calls.flatMap((call) => ("manyRefs" in call && call.manyRefs ? [call.manyRefs] : []));
 
 /** The run that goes on from a restart, with the signals that the run before it left unread. */
 async function prepareSuccessor({ engine, clock, random }: HopsDeps, run: RunId): Promise<Successor> {

@@ -1,15 +1,16 @@
 import { partitionOf, type RunId, runOfTask, type TaskId } from "#shared/domain/ids.ts";
-import type { BlobStore } from "./blobs/blobs.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Fleet } from "./fleet/fleet.ts";
 import { expireLeases } from "./leases/expire-leases.ts";
 import { Loops, type LoopsDeps } from "./loops.ts";
 import type { Peers } from "./peers.ts";
 import { type RunRecord, runKey } from "./records.ts";
+import type { Retention } from "./retention/retention.ts";
 import { forceEnd } from "./runs/cancel-run.ts";
 import { type CloseDeps, closeRun } from "./runs/close-run.ts";
 import { resolveDependents } from "./settle/resolve-dependents.ts";
 import type { Runs } from "./stages.ts";
+import type { KeptBlobs } from "./state/blob-records.ts";
 import { fireTimers, type TimerDeps } from "./tasks/fire-timers.ts";
 import { linkRefs } from "./tasks/link-refs.ts";
 import { deliverMessage, walkEvents } from "./triggers/events.ts";
@@ -21,7 +22,8 @@ interface JoinLoops extends Pick<LoopsDeps, "engine" | "clock" | "partitions" | 
   readonly runs: Runs;
   readonly triggers: Triggers;
   readonly peers: Peers | null;
-  readonly blobs: BlobStore;
+  readonly blobs: KeptBlobs;
+  readonly retention: Retention;
 }
 
 /** What happens without being asked for, joined to the stages that do it. */
@@ -55,7 +57,13 @@ export function joinLoops(deps: JoinLoops): Loops {
     closeRun: (run) => closeRun({ engine, mover, stopLease, cancelChild }, run),
     resolveDependents: (task) => resolveDependents({ mover }, task),
     linkRefs: (task) => linkRefs({ engine, mover, blobs: deps.blobs }, task),
-    deliver: (partition, member, message) => deliverMessage(events, partition, member, message),
+    async deliver(partition, member, message) {
+      // Where it came from may let go of its blob before where it goes to refers to it.
+      if (message.kind === "event") await deps.blobs.touch([message.value]);
+      await deliverMessage(events, partition, member, message);
+    },
+    removeRun: (run) => deps.retention.removeRun(run),
+    sweepKept: (partition) => deps.retention.sweep(partition),
     walkEvents: (topic) => walkEvents(events, topic),
     sawQueues(partition, queues) {
       for (const queue of queues) fleet.matching.sawQueue(partition, queue);

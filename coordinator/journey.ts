@@ -14,11 +14,15 @@ import { createLogs, type Logs } from "./logs/logs.ts";
 import type { Loops } from "./loops.ts";
 import { ProgressBoard } from "./progress.ts";
 import { createRegistry, type Registry } from "./registry/registry.ts";
+import type { Ages } from "./retention/ages.ts";
+import { keepBlobs } from "./retention/keep-blobs.ts";
+import { createRetention } from "./retention/retention.ts";
 import { cancelRun } from "./runs/cancel-run.ts";
 import { retryRun } from "./runs/retry-run.ts";
 import { openRunOf } from "./runs/runs.ts";
 import { signalRun } from "./runs/signal-run.ts";
 import type { Runs } from "./stages.ts";
+import type { KeptBlobs } from "./state/blob-records.ts";
 import { allPartitions } from "./state/projects.ts";
 import { sendEvent } from "./triggers/events.ts";
 import { createTriggerPlanner, createTriggers, type Triggers } from "./triggers/triggers.ts";
@@ -36,6 +40,8 @@ export interface JourneyDeps {
   /** Default: `limits`. */
   readonly leaseTtlMs?: number;
   readonly parkAfterMs?: number;
+  /** How long things are kept. Default: those of `limits`. */
+  readonly ages?: Partial<Ages>;
 }
 
 /** What is being committed when a coordinator stops has so long to land. */
@@ -50,6 +56,8 @@ export interface Journey {
   readonly progress: ProgressBoard;
   readonly mover: GroupMover;
   readonly fleet: Fleet;
+  /** The blob store, by which what is stored is known to be needed. */
+  readonly blobs: KeptBlobs;
   start(): void;
   /** Grants nothing any more, lets what is being committed land, and sends the agents to other coordinators. */
   drain(): Promise<void>;
@@ -57,12 +65,14 @@ export interface Journey {
 }
 
 /** register → trigger → run → task → lease → settle: each stage is handed its next hop. */
-export function joinStages(deps: JourneyDeps): Journey {
-  const { engine, blobs, clock, random } = deps;
-  const partitions = allPartitions(deps.partitions);
-  const leaseTtlMs = deps.leaseTtlMs ?? limits.leaseTtlMs;
+export function joinStages(given: JourneyDeps): Journey {
+  const { engine, clock, random } = given;
+  const partitions = allPartitions(given.partitions);
+  const leaseTtlMs = given.leaseTtlMs ?? limits.leaseTtlMs;
   const growth = new Growth();
-  const mover = joinMover(deps, growth, () => ({ fleet, peers, loops }));
+  const mover = joinMover(given, growth, () => ({ fleet, peers, loops }));
+  const blobs = keepBlobs({ ...given, mover });
+  const deps = { ...given, blobs };
   const planner = createTriggerPlanner({ clock, random });
   const registry = createRegistry({ engine, mover, blobs, partitions: deps.partitions, triggers: planner });
   const { readCurrentRelease } = registry;
@@ -74,7 +84,7 @@ export function joinStages(deps: JourneyDeps): Journey {
     readCurrentRelease,
     checkInput: registry.checkInput,
   });
-  const logs = createLogs({ engine, mover, clock });
+  const logs = createLogs({ engine, mover, clock, blobs });
   const progress = new ProgressBoard(clock, (said) =>
     peers?.tell(partitionOf(runOfTask(said.task)), { t: "progress", ...said }),
   );
@@ -86,7 +96,8 @@ export function joinStages(deps: JourneyDeps): Journey {
   const peers = deps.shared
     ? joinPeers({ ...deps, partitions, fleet, growth, logs, progress, lookAt: (partition) => loops.lookAt(partition) })
     : null;
-  const loops: Loops = joinLoops({ ...deps, mover, partitions, fleet, runs, triggers, peers });
+  const retention = createRetention({ ...deps, mover, partitions, store: given.blobs });
+  const loops: Loops = joinLoops({ ...deps, mover, partitions, fleet, runs, triggers, peers, retention });
 
   return {
     registry,
@@ -96,6 +107,7 @@ export function joinStages(deps: JourneyDeps): Journey {
     progress,
     mover,
     fleet,
+    blobs,
     start() {
       peers?.start();
       loops.start();
@@ -116,19 +128,30 @@ export function joinStages(deps: JourneyDeps): Journey {
 }
 
 interface RunsDeps extends JourneyDeps {
+  readonly blobs: KeptBlobs;
   readonly mover: GroupMover;
   readonly readCurrentRelease: Registry["readCurrentRelease"];
   readonly growth: Growth;
 }
 
 function joinRuns(deps: RunsDeps): Runs {
-  const { engine, mover, growth } = deps;
+  const { engine, mover, blobs, growth } = deps;
   return {
-    openRun: (request) => openRunOf(deps, request),
+    // Values that come from outside may name what was stored long ago.
+    async openRun(request) {
+      await blobs.touch([request.input]);
+      return openRunOf(deps, request);
+    },
     cancelRun: (request) => mover.move(partitionOf(request.run), cancelRun, request),
     retryRun: (request) => retryRun(deps, request),
-    signalRun: (request) => mover.move(partitionOf(request.run), signalRun, request),
-    sendEvent: (request) => sendEvent({ engine, mover, partitions: deps.partitions }, request),
+    async signalRun(request) {
+      await blobs.touch([request.value]);
+      return mover.move(partitionOf(request.run), signalRun, request);
+    },
+    async sendEvent(request) {
+      await blobs.touch([request.value]);
+      return sendEvent({ engine, mover, partitions: deps.partitions }, request);
+    },
     journalGrew: (run, signal) => growth.wait(run, signal),
   };
 }

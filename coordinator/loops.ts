@@ -3,8 +3,9 @@ import type { Clock, Timer } from "#shared/ports.ts";
 import { type Engine, type Key, queuesIndex } from "./engine/engine.ts";
 import type { Draft } from "./engine/move.ts";
 import { closingIndex, linkingIndex, resolvingIndex, timersIndex } from "./records.ts";
+import { walksIndex } from "./state/event-records.ts";
+import { removingIndex } from "./state/kept-records.ts";
 import { type Message, outboxIndex } from "./state/messages.ts";
-import { walksIndex } from "./triggers/events.ts";
 
 /**
  * What happens without being asked for: timers, expired leases, calls of ended runs, dependents of settled tasks. Any
@@ -25,12 +26,17 @@ export interface LoopsDeps {
   readonly walkEvents: (topic: string) => Promise<void>;
   readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
   readonly fireTriggers: () => Promise<{ nextInMs: number | null }>;
+  readonly removeRun: (run: RunId) => Promise<void>;
+  /** Looks for what is past its time; whether there may be more at once. */
+  readonly sweepKept: (partition: Partition) => Promise<boolean>;
   /** Whether other coordinators told something that did not arrive. */
   readonly lookAtPeers: () => Promise<void>;
 }
 
 export const tickMs = 1_000;
 const sweepEveryTicks = 2;
+/** How often a partition is looked at for what is past its time, unless the last look left some of it. */
+const keptEveryTicks = 30;
 const itemsPerTickMax = 100;
 const queuesPerPartitionMax = 1_024;
 
@@ -39,6 +45,8 @@ export class Loops {
   readonly #timers = new Map<Partition, { timer: Timer; atMs: number }>();
   /** What is being worked on, and whether more was written to it since: seeing it again begins nothing beside it. */
   readonly #active = new Map<string, { again: boolean }>();
+  /** By partition: the tick at which it is next looked at for what is past its time. */
+  readonly #keptAtTick = new Map<Partition, number>();
   #tick: Timer | null = null;
   #occasion: Timer | null = null;
   #firing = false;
@@ -88,13 +96,20 @@ export class Loops {
     if (!sweep) return;
     await this.#guard("leases", this.#deps.expireLeases(partition));
     await this.lookAt(partition);
+    await this.#guard("retention", this.#sweepKept(partition));
+  }
+
+  async #sweepKept(partition: Partition): Promise<void> {
+    if (this.#ticks < (this.#keptAtTick.get(partition) ?? 0)) return;
+    this.#keptAtTick.set(partition, this.#ticks + keptEveryTicks);
+    if (await this.#deps.sweepKept(partition)) this.#keptAtTick.delete(partition);
   }
 
   /** Looks for what another coordinator left to be done, or has just made. */
   async lookAt(partition: Partition): Promise<void> {
     const { engine } = this.#deps;
     const look = async () => {
-      for (const index of [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex]) {
+      for (const index of [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex, removingIndex]) {
         const { rows } = await engine.range(index(partition), { limit: itemsPerTickMax });
         for (const { member, value } of rows) this.#begin(partition, index(partition), member, value);
       }
@@ -160,6 +175,8 @@ export class Loops {
         return () => this.#deps.resolveDependents(member as TaskId);
       case linkingIndex(partition):
         return () => this.#deps.linkRefs(member as TaskId);
+      case removingIndex(partition):
+        return () => this.#deps.removeRun(member as RunId);
       case walksIndex(partition):
         return () => this.#deps.walkEvents(member);
       case outboxIndex(partition):

@@ -10,6 +10,7 @@ import { requireSafeBind } from "./api/host-check.ts";
 import { startServer } from "./api/start-server.ts";
 import { joinStages } from "./journey.ts";
 import { openStores, type StoreOptions } from "./open-stores.ts";
+import type { Ages } from "./retention/ages.ts";
 
 export interface CoordinatorOptions extends StoreOptions {
   /** Default `127.0.0.1`. */
@@ -30,6 +31,8 @@ export interface CoordinatorOptions extends StoreOptions {
   readonly leaseTtlMs?: number;
   /** Default: 2,000 ms. */
   readonly parkAfterMs?: number;
+  /** How long things are kept: milliseconds, or `Infinity`. Default: see docs/operations.md. */
+  readonly ages?: Partial<Ages>;
 }
 
 export interface Coordinator {
@@ -57,11 +60,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     logger,
     ...(options.leaseTtlMs === undefined ? {} : { leaseTtlMs: options.leaseTtlMs }),
     ...(options.parkAfterMs === undefined ? {} : { parkAfterMs: options.parkAfterMs }),
+    ...(options.ages === undefined ? {} : { ages: options.ages }),
   });
   const access = createAccess({ engine, mover: journey.mover, clock, random, partitions });
   const app = createApi({
     engine,
-    blobs,
+    blobs: journey.blobs,
     clock,
     random,
     partitions,

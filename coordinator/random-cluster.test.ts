@@ -7,7 +7,7 @@ import { readJournal } from "./state/read-journal.ts";
 
 describe("a random cluster", () => {
   /** Indexes that hold something for as long as their owners are kept. */
-  const lasting = /^\{p0\}(runs|agents|kept\/blobs|owns\/.*|unread\/.*|mailbox\/.*)$/;
+  const lasting = /^\{p0\}(runs|agents|kept\/.*|unread\/.*|mailbox\/.*)$/;
 
   async function leftIn(cluster: RandomCluster): Promise<string[]> {
     const indexes = [...cluster.indexes, leasesIndex(partitionAt(0)), queuesIndex(partitionAt(0))];

@@ -11,11 +11,11 @@ import {
 } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
-import { pipeline } from "node:stream/promises";
 import { type Sha256, sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import type { ProgramValue } from "#shared/protocol/task.ts";
+import { FileFinder, filesIn } from "#shared/values/files-in.ts";
 import type { BlobClient } from "../cache/blob-client.ts";
 import { AttemptFailed, failureOf } from "../failures.ts";
 import type { Attempt } from "../leases/attempt.ts";
@@ -81,7 +81,15 @@ export function createValues(deps: { blobs: BlobClient; folder: string }): Value
 async function storeBytes(blobs: BlobClient, bytes: Buffer): Promise<Value> {
   const blob = sha256(bytes);
   await blobs.put(blob, bytes);
-  return { blob, bytes: bytes.length };
+  return { blob, bytes: bytes.length, ...named(filesIn(bytes.toString())) };
+}
+
+/** The files that a value names, for the coordinator to keep with it. */
+function named(files: Sha256[]): { files?: Sha256[] } {
+  if (files.length === 0) return {};
+  if (files.length <= limits.filesPerValueMax) return { files };
+  const message = `A value names ${files.length} files, at most ${limits.filesPerValueMax} (filesPerValueMax) are allowed.`;
+  throw new AttemptFailed(failureOf("OutputTooLarge", message, { retryable: false }));
 }
 
 async function takeValueFile(blobs: BlobClient, attempt: Attempt, path: string): Promise<Value> {
@@ -95,17 +103,22 @@ async function takeValueFile(blobs: BlobClient, attempt: Attempt, path: string):
       const text = Buffer.alloc(bytes);
       return { json: text.subarray(0, readSync(fd, text, 0, bytes, 0)).toString() };
     }
-    const blob = await hashFile(fd);
+    const finder = new FileFinder();
+    const blob = await hashFile(fd, (part) => finder.add(part));
+    const files = named(finder.files);
     await blobs.put(blob, { fd, bytes });
-    return { blob, bytes };
+    return { blob, bytes, ...files };
   } finally {
     closeSync(fd);
   }
 }
 
-async function hashFile(fd: number): Promise<Sha256> {
+async function hashFile(fd: number, onPart?: (part: Buffer) => void): Promise<Sha256> {
   const hash = createHash("sha256");
-  await pipeline(createReadStream("", { fd, start: 0, autoClose: false }), hash);
+  for await (const part of createReadStream("", { fd, start: 0, autoClose: false })) {
+    hash.update(part as Buffer);
+    onPart?.(part as Buffer);
+  }
   return hash.digest("hex") as Sha256;
 }
 

@@ -23,7 +23,7 @@ export async function createStand(options: { readonly partitions?: number } = {}
   const given = { engine, blobs, clock, random: systemRandom, partitions };
   const journey = joinStages({ ...given, shared: false, logger });
   const { mover, registry, runs, triggers, logs, progress, fleet } = journey;
-  const ports = { ...given, mover };
+  const ports = { ...given, mover, blobs: journey.blobs };
   const access = createAccess(ports);
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);

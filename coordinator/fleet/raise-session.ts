@@ -2,6 +2,7 @@ import type { Partition } from "#shared/domain/ids.ts";
 import type { AgentFrame } from "#shared/protocol/agent.ts";
 import { at, type Move } from "../engine/move.ts";
 import { type AgentRecord, agentKey, agentsIndex } from "../records.ts";
+import { agentsSeenIndex } from "../state/kept-records.ts";
 
 type Hello = Extract<AgentFrame, { t: "hello" }>;
 
@@ -31,6 +32,7 @@ export const raiseSession: Move<{ partition: Partition; hello: Hello }, number> 
           writes: [
             { kind: "set", key, value },
             { kind: "rank", index: agentsIndex(partition), member: hello.agent, score: at(0), value: hello.name },
+            { kind: "rank", index: agentsSeenIndex(partition), member: hello.agent, score: at(value.seenAtMs) },
           ],
         },
       ],
@@ -49,6 +51,7 @@ export const endSession: Move<{ partition: Partition; agent: string; session: nu
       return { transactions: [], answer: () => undefined };
     const value: AgentRecord = { ...record, connected: false, seenAtMs: Math.round(view.nowMs) };
     const set = { kind: "set", key: agentKey(partition, agent), value } as const;
-    return { transactions: [{ checks: [], writes: [set] }], answer: () => undefined };
+    const seen = { kind: "rank", index: agentsSeenIndex(partition), member: agent, score: at(value.seenAtMs) } as const;
+    return { transactions: [{ checks: [], writes: [set, seen] }], answer: () => undefined };
   },
 };

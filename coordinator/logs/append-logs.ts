@@ -2,10 +2,18 @@ import { keyOfTask, partitionOf, runOfTask, type TaskId } from "#shared/domain/i
 import { limits } from "#shared/domain/limits.ts";
 import type { AttemptName, LogChunk } from "#shared/protocol/agent.ts";
 import { leaseKey } from "../engine/engine.ts";
-import type { DraftWrite, Move, Mover } from "../engine/move.ts";
+import { type DraftWrite, inMs, type Move, type Mover } from "../engine/move.ts";
 import { outputLog } from "../records.ts";
+import {
+  entriesBefore,
+  type LogPointer,
+  type LogRecord,
+  liveLogsIndex,
+  runOutputLog,
+  type TaskLogRecord,
+  taskLogKey,
+} from "../state/log-records.ts";
 import { bytesOf, encodeBytes } from "./chunk-bytes.ts";
-import { type LogPointer, type LogRecord, runOutputLog, type TaskLogRecord, taskLogKey } from "./log-records.ts";
 
 /**
  * Appends what agents sent of their tasks' output.
@@ -40,6 +48,9 @@ const appendMove: Move<TaskChunks, readonly number[]> = {
     const { after, entries } = append(before, newest, mine, bytesMax);
     if (entries.length === 0 && after === before) return { transactions: [], answer: () => stale };
     const writes: DraftWrite[] = [{ kind: "set", key: taskLogKey(task), value: after }];
+    if (entries.length > 0 && before.entries === entriesBefore(before)) {
+      writes.push({ kind: "rank", index: liveLogsIndex(partitionOf(runOfTask(task))), member: task, score: inMs(0) });
+    }
     for (const entry of entries) writes.push({ kind: "append", log: outputLog(task), value: JSON.stringify(entry) });
     if (entries.length > 0) {
       const pointer: LogPointer = { key: keyOfTask(task), first: before.entries + 1, last: after.entries };
@@ -71,6 +82,7 @@ function append(
     cut = chunk.cut === true || kept.length < fresh.length;
     bytes += kept.length;
     entries.push({
+      n: before.entries + entries.length + 1,
       fence,
       stream: chunk.stream,
       offset: end - fresh.length,
@@ -86,7 +98,7 @@ function append(
   if (unchanged) return { after: before, entries };
   const others = before.attempts.filter((other) => other.fence !== fence);
   const attempts = [...others, attempt].slice(-attemptsKeptMax);
-  return { after: { entries: before.entries + entries.length, bytes, attempts }, entries };
+  return { after: { ...before, entries: before.entries + entries.length, bytes, attempts }, entries };
 }
 
 /** Chunks of one task in the order sent go into one move; the moves of different tasks share commits. */

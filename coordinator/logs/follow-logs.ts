@@ -1,10 +1,8 @@
 import type { CallKey, RunId } from "#shared/domain/ids.ts";
 import type { LogRow } from "#shared/protocol/api.ts";
-import type { Engine } from "../engine/engine.ts";
-import { readLogs } from "./read-logs.ts";
+import { type ReadLogsDeps, readLogs } from "./read-logs.ts";
 
-export interface FollowLogsDeps {
-  readonly engine: Engine;
+export interface FollowLogsDeps extends ReadLogsDeps {
   /** Answers when the run has ended, so that nothing more is to come but what is under way. */
   readonly hasEnded: (run: RunId) => Promise<boolean>;
   /** Waits until there may be more, at most `forMs`. */

@@ -4,17 +4,21 @@ import { isTerminalRun } from "#shared/domain/states.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { AttemptName, LogChunk } from "#shared/protocol/agent.ts";
 import type { LogRow } from "#shared/protocol/api.ts";
+import type { BlobStore } from "../blobs/blobs.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Mover } from "../engine/move.ts";
 import { type RunRecord, runKey } from "../records.ts";
 import { appendLogs } from "./append-logs.ts";
 import { followLogs } from "./follow-logs.ts";
+import { createReadArchive } from "./read-archive.ts";
 import { type LogsQuery, readLogs } from "./read-logs.ts";
 
 export interface LogsDeps {
   readonly engine: Engine;
   readonly mover: Mover;
   readonly clock: Clock;
+  /** Where archived logs are. */
+  readonly blobs: BlobStore;
   /** Default: `limits.logBytesPerTaskMax`. */
   readonly logBytesPerTaskMax?: number;
 }
@@ -31,7 +35,8 @@ export interface Logs {
 }
 
 /** The tasks' output. What is appended wakes who follows it; a lost hint costs a second. */
-export function createLogs(deps: LogsDeps): Logs {
+export function createLogs(given: LogsDeps): Logs {
+  const deps = { ...given, readArchive: createReadArchive(given.blobs) };
   const followers = new Map<RunId, Set<() => void>>();
   const waitForMore = (run: RunId, forMs: number, signal: AbortSignal): Promise<void> =>
     new Promise((resolve) => {
@@ -61,7 +66,7 @@ export function createLogs(deps: LogsDeps): Logs {
     },
     readLogs: (query) => readLogs(deps, query),
     followLogs: (query, signal) =>
-      followLogs({ engine: deps.engine, hasEnded: (run) => hasEnded(deps.engine, run), waitForMore }, query, signal),
+      followLogs({ ...deps, hasEnded: (run) => hasEnded(deps.engine, run), waitForMore }, query, signal),
   };
 }
 

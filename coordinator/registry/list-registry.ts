@@ -1,9 +1,8 @@
 import type { ReleaseRow, ReleaseView, WorkflowRow, WorkflowView } from "#shared/protocol/api.ts";
-import { projectsIndex, type ReleaseRecord } from "../records.ts";
+import { projectsIndex, type ReleaseRecord, releasesIndex } from "../records.ts";
 import { mergeRange } from "../state/merge-range.ts";
 import { allPartitions, projectPartition } from "../state/projects.ts";
 import { type ReadRegistryDeps, readCurrentRelease, readProject, readRelease, workflowOf } from "./read-release.ts";
-import { releasesIndex } from "./register-release.ts";
 
 interface Place {
   readonly score: number;

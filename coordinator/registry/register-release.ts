@@ -3,10 +3,18 @@ import { type Partition, type Sha256, sha256 } from "#shared/domain/ids.ts";
 import type { RegisteredRelease, RegisteredTrigger } from "#shared/protocol/api.ts";
 import type { Manifest } from "#shared/protocol/manifest.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
-import { type Key, keyIn } from "../engine/engine.ts";
 import { at, type DraftWrite, type Move, type Mover, type View } from "../engine/move.ts";
-import { type ProjectRecord, projectKey, projectsIndex, type ReleaseRecord, releaseKey } from "../records.ts";
+import {
+  type ProjectRecord,
+  projectKey,
+  projectsIndex,
+  type ReleaseRecord,
+  releaseKey,
+  releasesIndex,
+} from "../records.ts";
 import { auditWrite } from "../state/audit.ts";
+import { digestsOfRelease, refer } from "../state/blob-refs.ts";
+import { supersededIndex } from "../state/kept-records.ts";
 import { projectPartition } from "../state/projects.ts";
 import { canonicalJson } from "./canonical-json.ts";
 import { checkManifest } from "./check-manifest.ts";
@@ -30,9 +38,6 @@ export interface PlanInput {
   readonly release: string;
   readonly prepared: object;
 }
-
-/** Releases of a project, ranked by the time of their first registration. */
-export const releasesIndex = (partition: Partition, project: string): Key => keyIn(partition, `releases/${project}`);
 
 export interface RegisterDeps {
   readonly mover: Mover;
@@ -74,8 +79,14 @@ const registerMove: Move<Registration, RegisteredRelease> = {
       { kind: "set", key: projectKey(partition, project), value: after },
       { kind: "rank", index: projectsIndex(partition), member: project, score: at(0) },
       ...plan.writes,
+      { kind: "unrank", index: supersededIndex(partition), member: id },
+      ...refer(partition, id, digestsOfRelease(manifest)),
       auditWrite(partition, { actor: by, action: "release.register", object: `${project}/${id}`, before, after }),
     ];
+    if (before && before.release !== id) {
+      const superseded = { kind: "rank", index: supersededIndex(partition), member: before.release } as const;
+      writes.push({ ...superseded, score: at(nowMs), value: project });
+    }
     if (!known) {
       const release: ReleaseRecord = { id, manifest, createdAtMs: nowMs, createdBy: by };
       writes.push(

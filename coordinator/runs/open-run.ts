@@ -1,7 +1,9 @@
+import { SaltError } from "#shared/domain/errors.ts";
 import type { Move } from "../engine/move.ts";
 import { type RunRecord, runKey } from "../records.ts";
 import type { OpenRunOutcome } from "../stages.ts";
 import { Change } from "../state/change.ts";
+import { removalKey } from "../state/kept-records.ts";
 import { type NewRun, writeNewRun } from "../state/new-run.ts";
 
 /**
@@ -10,9 +12,11 @@ import { type NewRun, writeNewRun } from "../state/new-run.ts";
  */
 export const openRun: Move<NewRun, OpenRunOutcome> = {
   name: "openRun",
-  reads: ({ id }) => [runKey(id)],
+  reads: ({ id, identityDigest }) => (identityDigest === null ? [runKey(id)] : [runKey(id), removalKey(id)]),
   decide(view, input) {
     const known = view.get<RunRecord>(runKey(input.id));
+    // Under an id that is new there was no run before.
+    if (input.identityDigest !== null && view.get(removalKey(input.id))) throw beingRemoved();
     if (known) {
       // Under an id that is new it can only be this very request, whose first answer was lost.
       if (input.identityDigest === null) return { transactions: [], answer: () => ({ kind: "opened", run: input.id }) };
@@ -24,3 +28,9 @@ export const openRun: Move<NewRun, OpenRunOutcome> = {
     return { transactions: change.drafts(), answer: () => ({ kind: "opened", run: input.id }) };
   },
 };
+
+/** The run that was opened under the same key is past its time, and not yet removed in all its parts. */
+const beingRemoved = (): SaltError =>
+  new SaltError("Unavailable", "Cannot open the run: what an earlier request under its key left is being removed.", {
+    next: "Send the request again in a moment.",
+  });

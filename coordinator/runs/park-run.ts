@@ -32,7 +32,7 @@ export const parkRun: Move<ParkRun, ParkOutcome> = {
     const holder = view.get<LeaseRecord>(lease)?.holder ?? "";
     // An answer that was lost: it did park, and has been woken since.
     if (view.unmet) return unwritten(holder === "" ? "stale" : "grown");
-    const by = { agent: holder.slice(0, holder.indexOf(":")), atMs: Math.round(view.nowMs) };
+    const by = { agent: holder.slice(0, holder.indexOf(":")), atMs: Math.round(view.nowMs), given };
     const parkedBy = holder === "" ? {} : { parkedBy: by };
     return {
       transactions: [

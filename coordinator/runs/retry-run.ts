@@ -57,6 +57,7 @@ export async function retryRun(deps: RetryDeps, request: { run: RunId; by: strin
   const kept = cut(await readJournal(deps.engine, run.id), run);
   const unread = unreadSignals(kept).map((signal) => signal.id);
   const open = await deps.mover.move(partition, openCopy, { id, run, workflow, by: request.by });
+  if (open === null) return null;
   for (let start = 0; start < kept.length; start += entriesPerMove) {
     const entries = kept.slice(start, start + entriesPerMove);
     const tasks = await readCalls(deps.engine, run.id, entries);
@@ -91,11 +92,13 @@ async function readCalls(engine: Engine, run: RunId, entries: readonly JournalRe
 
 type OpenCopy = { readonly id: RunId; readonly run: RunRecord; readonly workflow: TaskRecord; readonly by: string };
 
-const openCopy: Move<OpenCopy, RunId> = {
+const openCopy: Move<OpenCopy, RunId | null> = {
   name: "openCopy",
   reads: ({ id, run }) => [runKey(id), runKey(run.id)],
   decide(view, { id, run, workflow, by }) {
     if (view.get(runKey(id))) return { transactions: [], answer: () => id };
+    // Its time was over, and its removal has begun: nothing of it is to be relied on.
+    if (!view.get(runKey(run.id))) return { transactions: [], answer: () => null };
     const change = new Change(view);
     writeNewRun(change, {
       id,

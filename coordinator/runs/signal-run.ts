@@ -1,12 +1,11 @@
-import { partitionOf, type RunId, sha256, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { isTerminalRun } from "#shared/domain/states.ts";
 import type { Value } from "#shared/protocol/common.ts";
-import { type Key, keyIn } from "../engine/engine.ts";
 import type { Move } from "../engine/move.ts";
 import { type RunRecord, runKey, taskKey } from "../records.ts";
 import type { SignalOutcome } from "../stages.ts";
 import { Change } from "../state/change.ts";
-import { takeIn } from "../state/mailbox.ts";
+import { signalKey, takeIn } from "../state/mailbox.ts";
 import { wakeWorkflow } from "../state/settle-call.ts";
 
 export interface SignalRun {
@@ -16,8 +15,6 @@ export interface SignalRun {
   readonly value: Value;
   readonly by: string;
 }
-
-const signalKey = (run: RunId, id: string): Key => keyIn(partitionOf(run), `signal/${run}/${sha256(id)}`);
 
 /**
  * C24: a signal is journaled on arrival under its sender's id, whether or not the workflow waits for it yet; the same

@@ -1,11 +1,14 @@
-import type { RunId } from "#shared/domain/ids.ts";
+import { partitionOf, type RunId, type Sha256 } from "#shared/domain/ids.ts";
+import type { Value } from "#shared/protocol/common.ts";
 import type { Check, Key, Score } from "../engine/engine.ts";
 import type { Draft, DraftWrite, View } from "../engine/move.ts";
-import { type JournalRecord, journalLog } from "../records.ts";
+import { type JournalRecord, journalLog, type RefList } from "../records.ts";
+import { digestsOf, referOfRun } from "./blob-refs.ts";
+import { usersIndex } from "./kept-records.ts";
 
 /**
  * One transaction being put together by the steps of a move: a record set twice is written once, and a step sees what
- * the steps before it set.
+ * the steps before it set. What it writes of a run refers to the blobs and releases that it names, without a step asking for it (C9).
  */
 export class Change {
   readonly view: View;
@@ -13,6 +16,7 @@ export class Change {
   readonly #checks: Check[] = [];
   readonly #writes: DraftWrite[] = [];
   readonly #further: Draft[] = [];
+  readonly #blobs = new Map<RunId, Set<Sha256>>();
 
   constructor(view: View) {
     this.view = view;
@@ -24,6 +28,8 @@ export class Change {
 
   set(key: Key, value: object): void {
     this.#records.set(key, value);
+    const run = runOfKey(key);
+    if (run) this.#refer(run, value as ValuesOfRecord);
   }
 
   check(check: Check): void {
@@ -51,6 +57,10 @@ export class Change {
 
   journal(run: RunId, record: JournalRecord): void {
     this.#writes.push({ kind: "append", log: journalLog(run), value: JSON.stringify(record) });
+    if ("value" in record) this.#refer(run, { output: record.value });
+    if (record.e === "called" && record.release !== undefined) {
+      this.rank(usersIndex(partitionOf(run), record.release), run, { at: 0 });
+    }
   }
 
   add(counter: Key, delta: number): void {
@@ -64,6 +74,28 @@ export class Change {
 
   drafts(): Draft[] {
     const sets = [...this.#records].map(([key, value]): DraftWrite => ({ kind: "set", key, value }));
-    return [{ checks: this.#checks, writes: [...sets, ...this.#writes] }, ...this.#further];
+    const references = [...this.#blobs].flatMap(([run, digests]) => referOfRun(partitionOf(run), run, [...digests]));
+    return [{ checks: this.#checks, writes: [...sets, ...this.#writes, ...references] }, ...this.#further];
   }
+
+  #refer(run: RunId, { input, output, manyRefs }: ValuesOfRecord): void {
+    const digests = digestsOf(input, output, manyRefs);
+    if (digests.length === 0) return;
+    const known = this.#blobs.get(run) ?? new Set();
+    this.#blobs.set(run, known);
+    for (const digest of digests) known.add(digest);
+  }
+}
+
+/** Where the records of runs and tasks have values. */
+interface ValuesOfRecord {
+  readonly input?: Value | null | undefined;
+  readonly output?: Value | null | undefined;
+  readonly manyRefs?: RefList | null | undefined;
+}
+
+/** The run that a record is of, by its key: a run's own or a task's. */
+function runOfKey(key: Key): RunId | null {
+  const match = /^\{\w+\}(?:run|task)\/(run_\w{28})(?:\/|$)/.exec(key);
+  return (match?.[1] as RunId | undefined) ?? null;
 }

@@ -8,7 +8,7 @@ import type { Change } from "./change.ts";
 import { storeBlob } from "./store-value.ts";
 
 /** Bytes of values that a run has inline in its records. */
-const inlineKey = (run: RunId): Key => keyIn(partitionOf(run), `count/${run}/inline`);
+export const inlineKey = (run: RunId): Key => keyIn(partitionOf(run), `count/${run}/inline`);
 
 /** A value so small stays inline whatever a run has, and is not counted: as a blob its reference alone would be as long. */
 const alwaysInlineBytes = 256;

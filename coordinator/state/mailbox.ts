@@ -11,10 +11,13 @@ import { timerMember } from "./timers.ts";
  * come for are members of `waiting`; at most one of the two has members. Which signal a wait takes is decided by the
  * journal's order, in the program; here only that it took one is kept, for limits and for people.
  */
-const unreadIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `unread/${run}/${name}`);
-const waitingIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `waiting/${run}/${name}`);
+export const unreadIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `unread/${run}/${name}`);
+export const waitingIndex = (run: RunId, name: string): Key => keyIn(partitionOf(run), `waiting/${run}/${name}`);
 /** Unread signals of all names: the run's bound is on them together. */
-const mailboxIndex = (run: RunId): Key => keyIn(partitionOf(run), `mailbox/${run}`);
+export const mailboxIndex = (run: RunId): Key => keyIn(partitionOf(run), `mailbox/${run}`);
+
+/** Says that a signal has come, by its sender's id. */
+export const signalKey = (run: RunId, id: string): Key => keyIn(partitionOf(run), `signal/${run}/${sha256(id)}`);
 
 /** Members of a mailbox that one move looks at: more than it makes calls. */
 const lookedAtMax = 20;

@@ -14,6 +14,7 @@ import {
   timersIndex,
 } from "../records.ts";
 import type { Change } from "./change.ts";
+import { endedIndex, neededByIndex, usersIndex } from "./kept-records.ts";
 import { classQueue, queueScore } from "./queues.ts";
 import { settleCall } from "./settle-call.ts";
 import { timerMember } from "./timers.ts";
@@ -121,6 +122,8 @@ export function writeNewRun(change: Change, run: NewRun): void {
   change.set(taskKey(id), workflow);
   change.journal(run.id, { e: "opened", workflow: run.workflow, release: run.release, by: run.trigger.by });
   change.rank(runsIndex(partition), run.id, at(nowMs), `${run.project}/${run.workflow}`);
+  change.rank(usersIndex(partition, run.release), run.id, at(0));
+  if (run.refsRun && (run.refs.length > 0 || run.manyRefs)) change.rank(neededByIndex(run.refsRun), run.id, at(0));
   if (!run.waits) {
     change.write({ kind: "enqueue", queue, member: id, score: at(queueScore(nowMs, run.priority)) });
   }
@@ -160,6 +163,7 @@ export function endRun(change: Change, run: RunRecord, end: RunEnd): void {
   change.unrank(timersIndex(partition), timerMember({ kind: "run", run: run.id }));
   change.unrank(timersIndex(partition), timerMember({ kind: "grace", run: run.id }));
   change.rank(closingIndex(partition), run.id, at(nowMs));
+  change.rank(endedIndex(partition), run.id, at(nowMs));
 }
 
 function settleParent(change: Change, parent: { run: RunId; key: CallKey }, end: RunEnd): void {

@@ -23,3 +23,7 @@ export async function storeBlob(blobs: BlobStore, text: Buffer): Promise<Value> 
   await blobs.put(digest, text, limits.valueBytesMax);
   return { blob: digest, bytes: text.length };
 }
+
+/** A value as it is stored: which files it names is kept with its blob. */
+export const withoutFiles = (value: Value): Value =>
+  "json" in value ? value : { blob: value.blob, bytes: value.bytes };

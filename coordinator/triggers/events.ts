@@ -1,17 +1,24 @@
-import {
-  type Partition,
-  partitionOf,
-  runOfTask,
-  sha256,
-  type TaskId,
-  taskId,
-  workflowKey,
-} from "#shared/domain/ids.ts";
+import { type Partition, partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
-import { type Engine, type Key, keyIn } from "../engine/engine.ts";
+import { type Engine, type Key, keyIn, type LogEntry } from "../engine/engine.ts";
 import { at, type Move, type Mover } from "../engine/move.ts";
 import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
+import { digestsOf, refer } from "../state/blob-refs.ts";
 import { Change } from "../state/change.ts";
+import {
+  type CursorRecord,
+  cursorKey,
+  eventOwner,
+  eventsLog,
+  type StoredEvent,
+  seenKey,
+  type Topic,
+  type TopicRecord,
+  topicKey,
+  topicMember,
+  topicsIndex,
+  walksIndex,
+} from "../state/event-records.ts";
 import { eventPartition, type Match, type Message, outboxIndex, sendMessage } from "../state/messages.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
@@ -32,30 +39,12 @@ export interface EventDeps {
   readonly partitions: number;
 }
 
-interface Topic {
-  readonly partition: Partition;
-  readonly project: string;
-  readonly name: string;
-}
-
-interface StoredEvent {
-  readonly id: string;
-  readonly value: Value;
-  readonly by: string;
-}
-
 interface Subscription {
   readonly match: Match;
   readonly sinceMs: number;
 }
 
-const eventsLog = ({ partition, project, name }: Topic): Key => keyIn(partition, `events/${project}/${name}`);
-const cursorKey = ({ partition, project, name }: Topic): Key => keyIn(partition, `events-cursor/${project}/${name}`);
-const seenKey = ({ partition, project, name }: Topic, id: string): Key =>
-  keyIn(partition, `event/${project}/${name}/${sha256(id)}`);
-const subscriptionsIndex = ({ partition, project, name }: Topic): Key =>
-  keyIn(partition, `subscriptions/${project}/${name}`);
-export const walksIndex = (partition: Partition): Key => keyIn(partition, "walks");
+const subscriptionsIndex = (topic: Topic): Key => keyIn(topic.partition, `subscriptions/${topicMember(topic)}`);
 
 const subscriptionsPerPage = 200;
 const eventsPerPage = 100;
@@ -68,14 +57,20 @@ const topicOf = (deps: EventDeps, project: string, name: string): Topic => ({
 
 const acceptEvent: Move<{ topic: Topic; event: StoredEvent }, { position: number }> = {
   name: "acceptEvent",
-  reads: ({ topic, event }) => [seenKey(topic, event.id)],
+  reads: ({ topic, event }) => [seenKey(topic, event.id), topicKey(topic)],
   decide(view, { topic, event }) {
     const seen = view.get<{ position: number }>(seenKey(topic, event.id));
     if (seen) return { transactions: [], answer: () => ({ position: seen.position }) };
     const change = new Change(view);
     change.set(seenKey(topic, event.id), { position: 0 });
     change.write({ kind: "append", log: eventsLog(topic), value: JSON.stringify(event) });
-    change.rank(walksIndex(topic.partition), `${topic.project}/${topic.name}`, at(view.nowMs));
+    change.rank(walksIndex(topic.partition), topicMember(topic), at(view.nowMs));
+    change.write(...refer(topic.partition, eventOwner(topic, event.id), digestsOf(event.value)));
+    if (!view.get<TopicRecord>(topicKey(topic))) {
+      const record: TopicRecord = { sinceMs: Math.round(view.nowMs) };
+      change.set(topicKey(topic), record);
+      change.rank(topicsIndex(topic.partition), topicMember(topic), at(record.sinceMs));
+    }
     return { transactions: change.drafts(), answer: ({ positions }) => ({ position: positions[0] ?? 0 }) };
   },
 };
@@ -95,31 +90,47 @@ export async function walkEvents(deps: EventDeps, member: string): Promise<void>
   const [project = "", name = ""] = member.split("/");
   const topic = topicOf(deps, project, name);
   for (;;) {
-    const { found } = await deps.engine.get([cursorKey(topic)]);
-    const after = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
-    const entries = await deps.engine.read(eventsLog(topic), after, eventsPerPage);
+    const { found } = await deps.engine.get([cursorKey(topic), topicKey(topic)]);
+    const from = parse<CursorRecord>(found[0]?.value)?.position ?? 0;
+    const sinceMs = parse<TopicRecord>(found[1]?.value)?.sinceMs ?? null;
+    const entries = await deps.engine.read(eventsLog(topic), from, eventsPerPage);
     const last = entries.at(-1);
-    if (last) {
-      const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
-      await matchAll(deps, topic, events);
-    }
-    const position = last?.position ?? after;
+    if (last) await matchAll(deps, topic, timed(entries));
+    const position = last?.position ?? from;
     const end = entries.length < eventsPerPage;
-    if ((await deps.mover.move(topic.partition, moveCursor, { topic, position, end })) === "at the end") return;
+    const walked = { topic, sinceMs, from, position, end };
+    if ((await deps.mover.move(topic.partition, moveCursor, walked)) === "at the end") return;
   }
 }
 
-const moveCursor: Move<{ topic: Topic; position: number; end: boolean }, "at the end" | "further"> = {
+const parse = <T>(value: string | null | undefined): T | null => JSON.parse(value ?? "null") as T | null;
+
+const timed = (entries: readonly LogEntry[]): TimedEvent[] =>
+  entries.map(({ atMs, value }) => ({ atMs, event: JSON.parse(value) as StoredEvent }));
+
+interface Walked {
+  readonly topic: Topic;
+  /** Since when the topic was when the walk looked: it may have been forgotten meanwhile, and begun anew. */
+  readonly sinceMs: number | null;
+  readonly from: number;
+  readonly position: number;
+  readonly end: boolean;
+}
+
+const moveCursor: Move<Walked, "at the end" | "further"> = {
   name: "moveCursor",
-  reads: ({ topic }) => [cursorKey(topic)],
-  decide(view, { topic, position, end }) {
-    view.get(cursorKey(topic));
-    if (view.unmet) return { transactions: [], answer: () => "further" };
+  fresh: true,
+  reads: ({ topic }) => [cursorKey(topic), topicKey(topic)],
+  decide(view, { topic, sinceMs, from, position, end }) {
+    const cursor = view.get<CursorRecord>(cursorKey(topic));
+    const since = view.get<TopicRecord>(topicKey(topic))?.sinceMs ?? null;
+    const another = since !== sinceMs || (cursor?.position ?? 0) !== from;
+    if (view.unmet || another) return { transactions: [], answer: () => "further" };
     const change = new Change(view);
-    change.set(cursorKey(topic), { position });
+    if (since !== null) change.set(cursorKey(topic), { position });
     if (end) {
       change.check({ kind: "end", log: eventsLog(topic), position });
-      change.unrank(walksIndex(topic.partition), `${topic.project}/${topic.name}`);
+      change.unrank(walksIndex(topic.partition), topicMember(topic));
     }
     return { transactions: change.drafts(), answer: () => (end ? "at the end" : "further") };
   },
@@ -216,8 +227,7 @@ async function subscribe(deps: EventDeps, message: Extract<Message, { kind: "sub
   if (task?.state !== "waiting") return unsubscribe(deps, message);
   for (let after = await lookBack(deps, topic, message.sinceMs); ; ) {
     const entries = await deps.engine.read(eventsLog(topic), after, eventsPerPage);
-    const events = entries.map((entry) => ({ atMs: entry.atMs, event: JSON.parse(entry.value) as StoredEvent }));
-    if (await matchOne(deps, topic, message.task, subscription, events)) return;
+    if (await matchOne(deps, topic, message.task, subscription, timed(entries))) return;
     if (entries.length < eventsPerPage) return;
     after = entries.at(-1)?.position ?? after;
   }
@@ -226,11 +236,13 @@ async function subscribe(deps: EventDeps, message: Extract<Message, { kind: "sub
 /** A position before the first event since a time: back from the cursor, behind which events find waits by themselves. */
 async function lookBack(deps: EventDeps, topic: Topic, sinceMs: number): Promise<number> {
   const { found } = await deps.engine.get([cursorKey(topic)]);
-  let after = found[0]?.value ? (JSON.parse(found[0].value) as { position: number }).position : 0;
+  let after = parse<CursorRecord>(found[0]?.value)?.position ?? 0;
   while (after > 0) {
     after = Math.max(0, after - eventsPerPage);
     const [first] = await deps.engine.read(eventsLog(topic), after, 1);
-    if (first && first.atMs < sinceMs) return after;
+    // Events past their time are gone: the log begins here.
+    const isBeginning = first !== undefined && first.position > after + 1;
+    if (first && (isBeginning || first.atMs < sinceMs)) return after;
   }
   return 0;
 }

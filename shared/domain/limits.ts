@@ -14,6 +14,8 @@ export const limits = {
   valueBytesMax: 64 * 1024 * 1024,
   /** A `file` value, and a binary. */
   fileBytesMax: 5 * 1024 ** 3,
+  /** Files that a value too large to be inline names. */
+  filesPerValueMax: 1_000,
   manifestBytesMax: 1024 * 1024,
   nameCharsMax: 100,
   callKeyCharsMax: 200,
@@ -30,6 +32,8 @@ export const limits = {
   /** Attempts of a task in a row that were lost with their agents, before it is taken to be what ends these. */
   lossesInRowMax: 5,
   journalPageBytes: 256 * 1024,
+  /** Journals that an agent keeps in memory for workflows that wake. */
+  journalsKeptBytesMax: 64 * 1024 * 1024,
   batchMovesMax: 100,
   batchBytesMax: 256 * 1024,
   /** Records that one move reads and sets: room for a call with `refsInlineMax` refs. */
@@ -52,14 +56,14 @@ export const limits = {
   retryAttemptsMax: 1_000,
   idempotencyKeyCharsMax: 255,
   pageRowsMax: 500,
-  /** Uploads of more than this to S3 go in parts of it. At least 5 MiB, and at most 10,000 of them. */
-  blobPartBytes: 8 * 1024 * 1024,
-  /** Parts of one upload to S3 that are on their way at a time. */
-  blobPartsInFlight: 2,
   /** Runs that one request looks at for those that its filter lets through. */
   runsLookedAtMax: 2_000,
   /** How long a coordinator believes a token's record that it has read: another may have revoked it since. */
   tokenBelievedMs: 3_000,
+  /** Uploads of more than this to S3 go in parts of it. At least 5 MiB, and at most 10,000 of them. */
+  blobPartBytes: 8 * 1024 * 1024,
+  /** Parts of one upload to S3 that are on their way at a time. */
+  blobPartsInFlight: 2,
   /** Uploads to S3 through a coordinator at a time; further ones wait. */
   blobUploadsMax: 16,
   /** Questions for blobs to S3 at a time, of one coordinator. */
@@ -76,6 +80,19 @@ export const limits = {
   presignedTtlMs: 5 * 60_000,
   /** How long a blob goes through the coordinator after it failed to go straight to the store. */
   directPauseMs: 60_000,
+  /** Ages: how long things are kept, when nothing else is asked for. */
+  keepRunsMs: 30 * 24 * 3600_000,
+  keepLogsMs: 14 * 24 * 3600_000,
+  keepEventsMs: 24 * 3600_000,
+  keepAgentsMs: 30 * 24 * 3600_000,
+  keepReleasesMs: 90 * 24 * 3600_000,
+  keepAuditMs: 365 * 24 * 3600_000,
+  /** A blob from when it was last used on, that nothing refers to; also the least that can be asked for. */
+  keepBlobsMs: 24 * 3600_000,
+  /** The least time for which events are kept: waits look back so far. */
+  keepEventsMsMin: 15 * 60_000,
+  /** The newest releases of a project, which are kept whatever their age. */
+  keepReleasesNewest: 20,
   stackCharsMax: 8_000,
   messageCharsMax: 8_000,
 } as const;

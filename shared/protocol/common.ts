@@ -58,7 +58,12 @@ export const labelsSchema = z
  */
 export const valueSchema = z.union([
   z.object({ json: z.string().max(limits.inlineBytesMax) }),
-  z.object({ blob: sha256Schema, bytes: z.int().min(0).max(limits.valueBytesMax) }),
+  z.object({
+    blob: sha256Schema,
+    bytes: z.int().min(0).max(limits.valueBytesMax),
+    /** From agents: the files that the text names, so that these are kept for as long as it is. */
+    files: z.array(sha256Schema).max(limits.filesPerValueMax).exactOptional(),
+  }),
 ]);
 export type Value = z.infer<typeof valueSchema>;
 
