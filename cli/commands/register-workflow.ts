@@ -45,6 +45,7 @@ async function register(cli: Cli, client: Client, built: Built): Promise<Registe
       {
         client,
         onUpload: (binary, sentBytes) => line.show(`Uploading ${binary.platform}`, sentBytes, binary.bytes),
+        onDetour: (why) => note(cli, `${why} It goes through the coordinator.`),
       },
       built,
     );
