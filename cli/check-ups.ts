@@ -1,12 +1,14 @@
 import { stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
+import { systemClock, systemRandom } from "#shared/system.ts";
 import { cacheFolder } from "./build/cache-folder.ts";
 import { findPinnedNode } from "./build/typescript/find-base.ts";
 import { bytesText } from "./bytes-text.ts";
 import { type Client, createClient } from "./client.ts";
 import { contextsFile } from "./contexts.ts";
 import { durationText } from "./duration.ts";
+import { readS3 } from "./s3-flags.ts";
 import type { Settings } from "./settings.ts";
 import { saltVersion } from "./version.ts";
 
@@ -31,6 +33,7 @@ export async function runCheckUps(deps: CheckUpDeps, settings: Settings): Promis
   const client = createClient(settings);
   const local = [checkNode(), checkPinnedNode(), checkContextsFile(deps), checkSpace(deps)];
   const results = (await Promise.all(local)).filter((result) => result !== null);
+  results.push(...(await checkBlobStore(deps)));
   const reached = await checkCoordinator(deps, client, settings);
   results.push(...reached);
   if (reached.some((result) => result.state === "fails")) return results;
@@ -114,6 +117,20 @@ function checkSkew(date: string | undefined, nowMs: number): CheckUp {
     finding: `this machine and the coordinator differ by ${durationText(skewMs)}`,
     next: "let both follow a time server; webhooks and times shown go wrong",
   };
+}
+
+/** The bucket that a coordinator started here would use, and so only where one is named. */
+async function checkBlobStore(deps: CheckUpDeps): Promise<CheckUp[]> {
+  const name = "blob store";
+  try {
+    const s3 = readS3(deps, {});
+    if (s3 === undefined) return [];
+    const { checkS3Store } = await import("#coordinator/check-stores.ts");
+    const findings = await checkS3Store(s3, { clock: systemClock, random: systemRandom });
+    return findings.map((found) => ({ name, ...found }));
+  } catch (error) {
+    return [failed(name, error)];
+  }
 }
 
 async function checkToken(client: Client, settings: Settings): Promise<CheckUp> {

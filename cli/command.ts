@@ -1,6 +1,7 @@
 import { Command, Help, Option } from "commander";
 import type { Cli } from "./cli.ts";
 import { type Client, createClient } from "./client.ts";
+import { s3Flags } from "./s3-flags.ts";
 import { type Flags, readSettings, type Settings } from "./settings.ts";
 
 /** A command of `salt`: commander's, with examples and the variables that it heeds in its help. */
@@ -22,8 +23,9 @@ export class SaltCommand extends Command {
     return this;
   }
 
+  /** May be called more than once. */
   environment(...variables: readonly (readonly [string, string])[]): this {
-    this.#environment = variables;
+    this.#environment = [...this.#environment, ...variables];
     return this;
   }
 
@@ -49,6 +51,17 @@ export class SaltCommand extends Command {
       ["SALT_TOKEN", "token for the coordinator"],
       ["SALT_CONTEXT", "name of a saved context"],
     );
+  }
+
+  /** The flags and variables that say in which bucket bytes are. */
+  withS3(): this {
+    for (const [flag, value, what] of s3Flags) {
+      this.addOption(new Option(value === null ? flag : `${flag} <${value}>`, what));
+    }
+    return this.environment(...s3Flags.map(([flag, , , variable]) => [variable, `as ${flag}`] as const), [
+      "AWS_ACCESS_KEY_ID, …",
+      "credentials for the bucket, as AWS's own tools take them",
+    ]);
   }
 
   /** Runs the action with its options; what it returns is the exit code, nothing is 0. */

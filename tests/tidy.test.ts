@@ -98,7 +98,7 @@ describe("who may import whom", () => {
       coordinator: /^#shared\//,
       agent: /^#shared\//,
       "sdk/typescript": /^#shared\//,
-      cli: /^#shared\/|^#cli\/|^#(coordinator|agent)\/(main|options)\.ts$/,
+      cli: /^#shared\/|^#cli\/|^#(coordinator|agent)\/(main|options|check-stores)\.ts$/,
     };
     const wrong = Object.entries(allowed).flatMap(([folder, pattern]) =>
       inFolders(folder).flatMap((source) =>

@@ -7,6 +7,7 @@ import type { CommandOptions, SaltCommand } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
 import { parsePartitions, parsePort } from "../parse-flags.ts";
+import { readS3 } from "../s3-flags.ts";
 import { logLevels, type ServerVoice, withVoice } from "../server-log.ts";
 import { untilStopped } from "../until-stopped.ts";
 
@@ -15,13 +16,14 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
     .command("coordinator")
     .summary("start a coordinator")
     .description(
-      "Starts a coordinator, on embedded stores or on a Redis that many share. The first admin token is printed once, on stdout, at the first start.",
+      "Starts a coordinator, on embedded stores, or on a Redis and a bucket that many share. The first admin token is printed once, on stdout, at the first start.",
     )
     .option("--host <host>", "address to listen on", "127.0.0.1")
     .option("--port <port>", "port to listen on; 0 chooses a free one", "7420")
     .option("--data <folder>", "where its state is kept", dataFolder(cli.env, "coordinator"))
     .option("--redis <url>", "keep the state in this Redis or Redis Cluster, which any number of coordinators share")
     .option("--partitions <count>", "in how many partitions, decided at the first start (default: 16)")
+    .withS3()
     .option(
       "--allow-remote",
       "listen on an address that other machines can reach: tokens then travel in clear unless TLS is in front",
@@ -41,6 +43,10 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
       ["salt coordinator", "on this machine only"],
       ["salt coordinator --data /var/lib/salt --host 0.0.0.0 --allow-remote", "behind a proxy that does TLS"],
       ["salt coordinator --redis redis://10.0.0.5:6379/0", "one of many"],
+      [
+        "salt coordinator --redis redis://10.0.0.5:6379/0 --s3 s3://salt/production --s3-region eu-west-1",
+        "with binaries and large values in a bucket, which agents then fetch from there",
+      ],
       ["salt coordinator --redis redis-cluster://10.0.0.5:6379,10.0.0.6:6379", "on a Redis Cluster"],
     )
     .environment(["SALT_REDIS_URL", "as --redis; keeps a password out of the list of processes"])
@@ -74,11 +80,14 @@ async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerV
   return 0;
 }
 
-function storesOf(cli: Cli, { redis, partitions }: CommandOptions): NonNullable<CoordinatorOptions["stores"]> {
+function storesOf(cli: Cli, options: CommandOptions): NonNullable<CoordinatorOptions["stores"]> {
+  const { redis, partitions } = options;
+  const s3 = readS3(cli, options);
   const url = redis ?? (cli.env.SALT_REDIS_URL || undefined);
   return {
     ...(url !== undefined && { redis: String(url) }),
     ...(partitions !== undefined && { partitions: parsePartitions(String(partitions)) }),
+    ...(s3 !== undefined && { s3 }),
   };
 }
 
