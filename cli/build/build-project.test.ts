@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -173,7 +173,7 @@ describe("salt build tells what is wrong, where, and what to do:", () => {
     expect(error.message).toContain("salt.yaml:6:13: a trigger named 'c' is declared above");
   });
 
-  it("a program that fails at import, and one that prints to stdout there", async () => {
+  it("a program that fails, or ends, at import", async () => {
     const thrown = await failureOf(
       await projectWith({ "src/main.ts": main("if (process.argv[2]) throw new Error('no database');") }),
     );
@@ -189,13 +189,56 @@ describe("salt build tells what is wrong, where, and what to do:", () => {
     expect(endless.message).toContain("it ended before it was imported as a whole");
     const nothing = await failureOf(await projectWith({ "src/main.ts": "console.error('only this');\n" }));
     expect(nothing.message).toContain("src/main.ts declares no workflow and no task type");
-    const printed = await failureOf(await projectWith({ "src/main.ts": main('console.log("hello");') }));
-    expect(printed.message).toContain("printed other text than its manifest");
-    expect(printed.next).toBe("print nothing to stdout at import");
+    const left = await failureOf(
+      await projectWith({ "src/main.ts": main('console.log("hello");\nif (process.argv[2]) process.exit(0);') }),
+    );
+    expect(left.message).toContain("it ended before it was imported as a whole, and had printed:\n  hello");
   });
 });
 
+describe("salt build that fails", () => {
+  const filesOf = async (own: string, folder: string) => {
+    const names = (await readdir(path.join(own, folder), { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath, entry.name));
+    return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await digestFile(name)])));
+  };
+  const broken = {
+    "at import": { "src/main.ts": main('if (process.argv[2]) throw new Error("no database");') },
+    "for want of a workflow": { "src/main.ts": "export {};\n" },
+    "at a trigger": { "salt.yaml": "name: p\ntriggers:\n  - { name: a, kind: webhook, workflow: nowhere }\n" },
+  };
+
+  it.each(["executable", "script"] as const)(
+    "leaves what the last one made, as %s, as it was",
+    async (form) => {
+      const out = form === "script" ? path.join(".salt", "dev") : "dist";
+      for (const [how, files] of Object.entries(broken)) {
+        const own = await projectWith({});
+        await buildProject(deps, { folder: own, form });
+        const before = await filesOf(own, out);
+        expect(Object.keys(before)).toHaveLength(2);
+        for (const [file, text] of Object.entries(files)) await writeFile(path.join(own, file), text);
+        await expect(buildProject(deps, { folder: own, form }), how).rejects.toThrow(SaltError);
+        expect(await filesOf(own, out), how).toEqual(before);
+      }
+    },
+    60_000,
+  );
+});
+
 describe("salt build understands", () => {
+  it("a project that prints while it is imported: that is told, and is not taken for the manifest", async () => {
+    const said: string[] = [];
+    const prints =
+      'console.log("hello");\nprocess.stdout.write(\'{"workflows": \');\nsetTimeout(() => console.log("late"), 20);';
+    const own = await projectWith({ "src/main.ts": main(prints) });
+    const request = { folder: own, form: "script" } as const;
+    const { manifest } = await buildProject({ ...deps, say: (line) => said.push(line) }, request);
+    expect(manifest.description.workflows.map(({ name }) => name)).toEqual(["w"]);
+    expect(said.at(-1)).toBe('What it imports printed to stdout:\n  hello\n  {"workflows": late');
+  });
+
   it("a CommonJS package that uses require, __dirname and module, beside names of the project's own", async () => {
     const own = await projectWith({
       "src/main.ts": main(

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { Sha256 } from "#shared/domain/ids.ts";
@@ -8,7 +8,7 @@ import type { Platform } from "#shared/protocol/common.ts";
 import { type Description, type Manifest, manifestSchema } from "#shared/protocol/manifest.ts";
 import { cacheFolder } from "./cache-folder.ts";
 import { checkTriggers } from "./check-triggers.ts";
-import { describeProgram } from "./describe-binary.ts";
+import { type Described, describeProgram, indent } from "./describe-binary.ts";
 import { hostPlatform, programName } from "./host.ts";
 import { linkSdk } from "./link-sdk.ts";
 import { type Project, readProject } from "./read-project.ts";
@@ -58,7 +58,8 @@ export interface Built {
 
 /**
  * Builds the project in a folder: types checked, one executable per platform in `dist/<platform>/`, the manifest in
- * `dist/manifest.json`. `InvalidProject` and `BuildFailed` say file, line and column.
+ * `dist/manifest.json`. `InvalidProject` and `BuildFailed` say file, line and column; what an earlier build left is then
+ * as it was.
  */
 export async function buildProject(deps: BuildDeps, request: BuildRequest): Promise<Built> {
   const startMs = deps.nowMs();
@@ -66,29 +67,78 @@ export async function buildProject(deps: BuildDeps, request: BuildRequest): Prom
   await linkSdk(project.folder);
   deps.say("Checking types and bundling");
   const bundle = await checkAndBundle(project);
-  const binaries: BuiltBinary[] = [];
-  const scripted = request.form === "script" && canScript(process.execPath);
-  const out = path.join(project.folder, scripted ? path.join(".salt", "dev") : "dist");
-  if (scripted) {
+  const staged: Staged[] = [];
+  try {
+    const out = await stageBinaries(deps, request, { project, bundle, staged });
+    const manifest = await describeStaged(deps, project, staged, bundle);
+    for (const binary of staged) await putInPlace(project, binary);
+    const manifestFile = path.join(out, "manifest.json");
+    await writeWhole(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
+    const binaries = staged.map(({ made }) => made);
+    return { project, manifest, manifestFile, binaries, tookMs: deps.nowMs() - startMs };
+  } finally {
+    for (const { partial } of staged) if (partial !== null) await rm(partial, { force: true });
+  }
+}
+
+/** A binary that is made, and not yet where it belongs. */
+interface Staged {
+  readonly made: BuiltBinary;
+  /** Where it is until the whole build is right. Null: it was there before, and nothing has changed. */
+  readonly partial: string | null;
+  /** What it was made from; null for what is made anew each time. */
+  readonly inputs: string | null;
+}
+
+/** Beside the file, so that a rename is all that is left to do; with the ending by which a system knows how to execute it. */
+const partialOf = (file: string): string => path.join(path.dirname(file), `.partial-${path.basename(file)}`);
+
+/** Adds each binary as it is made, so that what a failure leaves is known. Returns the folder that they are for. */
+async function stageBinaries(
+  deps: BuildDeps,
+  request: BuildRequest,
+  { project, bundle, staged }: { project: Project; bundle: string; staged: Staged[] },
+): Promise<string> {
+  if (request.form === "script" && canScript(process.execPath)) {
+    const out = path.join(project.folder, ".salt", "dev");
     const platform = hostPlatform();
     const file = path.join(out, programName(platform));
-    binaries.push({ platform, file, reused: false, ...(await makeScript(bundle, file, process.execPath)) });
-  } else {
-    for (const platform of request.platforms ?? project.platforms ?? [hostPlatform()]) {
-      binaries.push(await buildBinary(deps, project, platform, bundle));
-    }
+    const partial = partialOf(file);
+    const made = { platform, file, reused: false, ...(await makeScript(bundle, partial, process.execPath)) };
+    staged.push({ made, partial, inputs: null });
+    return out;
   }
-  const description = await describeBuilt(project, binaries, bundle);
+  for (const platform of request.platforms ?? project.platforms ?? [hostPlatform()]) {
+    staged.push(await stageExecutable(deps, project, platform, bundle));
+  }
+  return path.join(project.folder, "dist");
+}
+
+async function describeStaged(
+  deps: BuildDeps,
+  project: Project,
+  staged: readonly Staged[],
+  bundle: string,
+): Promise<Manifest> {
+  const { description, printed } = await describeBuilt(project, staged, bundle);
+  if (printed.trim() !== "") deps.say(`What it imports printed to stdout:\n${indent(printed)}`);
   if (description.workflows.length + description.tasks.length === 0) {
     throw new SaltError("BuildFailed", `Cannot build: ${project.entry} declares no workflow and no task type.`, {
       next: `declare one there with workflow() or task(), or import the file that does`,
     });
   }
   checkTriggers(project, description);
-  const manifest = makeManifest(project, description, binaries);
-  const manifestFile = path.join(out, "manifest.json");
-  await writeWhole(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
-  return { project, manifest, manifestFile, binaries, tookMs: deps.nowMs() - startMs };
+  return makeManifest(
+    project,
+    description,
+    staged.map(({ made }) => made),
+  );
+}
+
+async function putInPlace(project: Project, { made, partial, inputs }: Staged): Promise<void> {
+  if (partial === null) return;
+  await rename(partial, made.file);
+  if (inputs !== null) await writeMade(project.folder, made.platform, { inputs, ...made }, made.file);
 }
 
 /** Both at once. A missing import is a type error as well, but the bundler says better what to do about it. */
@@ -99,40 +149,39 @@ async function checkAndBundle(project: Project): Promise<string> {
   return bundle.value;
 }
 
-async function buildBinary(
-  deps: BuildDeps,
-  project: Project,
-  platform: Platform,
-  bundle: string,
-): Promise<BuiltBinary> {
+async function stageExecutable(deps: BuildDeps, project: Project, platform: Platform, bundle: string): Promise<Staged> {
   const file = path.join(project.folder, "dist", platform, programName(platform));
   const cache = cacheFolder(deps.env);
   const base = await findBase({ cacheFolder: cache, say: deps.say }, platform);
   const inputs = createHash("sha256").update(`${platform} ${base.version}\n`).update(bundle).digest("hex");
   const before = await readMade(project.folder, platform, inputs, file);
-  if (before !== null) return { platform, file, ...before, reused: true };
+  if (before !== null) return { made: { platform, file, ...before, reused: true }, partial: null, inputs };
   deps.say(`Making the executable for ${platform}`);
+  const partial = partialOf(file);
   const made = await makeExecutable({
     bundle,
     base,
-    output: file,
+    output: partial,
     cacheFolder: cache,
-    finish: (partial) => signExecutable(deps, platform, partial),
+    finish: (made) => signExecutable(deps, platform, made),
   });
-  if (made.bytes > limits.fileBytesMax) {
-    throw new SaltError(
-      "TooLarge",
-      `Cannot build: the executable has ${made.bytes} bytes, at most ${limits.fileBytesMax} are allowed.`,
-    );
-  }
-  await writeMade(project.folder, platform, { inputs, ...made }, file);
-  return { platform, file, sha256: made.sha256 as Sha256, bytes: made.bytes, reused: false };
+  const staged = {
+    made: { platform, file, sha256: made.sha256 as Sha256, bytes: made.bytes, reused: false },
+    partial,
+    inputs,
+  };
+  if (made.bytes <= limits.fileBytesMax) return staged;
+  await rm(partial, { force: true });
+  throw new SaltError(
+    "TooLarge",
+    `Cannot build: the executable has ${made.bytes} bytes, at most ${limits.fileBytesMax} are allowed.`,
+  );
 }
 
 /** By the executable itself where it is for this machine, else by this Node: both execute the same bundle. */
-async function describeBuilt(project: Project, binaries: readonly BuiltBinary[], bundle: string): Promise<Description> {
-  const own = binaries.find((binary) => binary.platform === hostPlatform());
-  if (own) return await describeProgram([own.file], project.folder);
+async function describeBuilt(project: Project, staged: readonly Staged[], bundle: string): Promise<Described> {
+  const own = staged.find(({ made }) => made.platform === hostPlatform());
+  if (own) return await describeProgram([own.partial ?? own.made.file], project.folder);
   const file = path.join(project.folder, ".salt", "cache", "main.mjs");
   await writeWhole(file, bundle);
   return await describeProgram([process.execPath, file], project.folder);

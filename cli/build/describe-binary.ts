@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Description, descriptionSchema } from "#shared/protocol/manifest.ts";
 import { runProcess } from "../run-process.ts";
@@ -5,9 +6,22 @@ import { importFailure } from "./import-failure.ts";
 
 const describeTimeoutMs = 30_000;
 
-/** Asks a program for its manifest by executing `<command> describe`, once. `BuildFailed` with what it printed instead. */
-export async function describeProgram(command: readonly string[], folder: string): Promise<Description> {
-  const end = await runProcess([...command, "describe"], { cwd: folder, timeoutMs: describeTimeoutMs });
+export interface Described {
+  readonly description: Description;
+  /** What the program wrote to stdout beside it. */
+  readonly printed: string;
+}
+
+/**
+ * Asks a program for its manifest by executing `<command> describe`, once. `BuildFailed` with what it printed instead.
+ *
+ * What the project's modules print when they are imported comes before the description, on the same stdout: a mark that
+ * nobody else knows says where that begins.
+ */
+export async function describeProgram(command: readonly string[], folder: string): Promise<Described> {
+  const mark = `salt-describe-${randomUUID()} `;
+  const env = { ...process.env, SALT_DESCRIBE_MARK: mark };
+  const end = await runProcess([...command, "describe"], { cwd: folder, timeoutMs: describeTimeoutMs, env });
   if (end.timedOut) {
     throw new SaltError(
       "BuildFailed",
@@ -17,11 +31,17 @@ export async function describeProgram(command: readonly string[], folder: string
       },
     );
   }
+  const { text, printed } = splitAt(end.stdout, mark);
   // 13 is Node's, where the entry awaits at its top level what never comes; a program that is one file ends with 0 then.
-  if (end.status === 13 || (end.status === 0 && end.stdout.trim() === "")) {
-    throw new SaltError("BuildFailed", "Cannot describe the program: it ended before it was imported as a whole.", {
-      next: "move what exits, or awaits what never comes, at the top level of the entry and its imports into tasks",
-    });
+  if (end.status === 13 || (end.status === 0 && text.trim() === "")) {
+    const said = printed.trim() === "" ? "." : `, and had printed:\n${indent(printed)}`;
+    throw new SaltError(
+      "BuildFailed",
+      `Cannot describe the program: it ended before it was imported as a whole${said}`,
+      {
+        next: "move what exits, or awaits what never comes, at the top level of the entry and its imports into tasks",
+      },
+    );
   }
   if (end.status !== 0) {
     const told = await importFailure(end.stderr, command.at(-1) ?? "", folder);
@@ -35,7 +55,15 @@ export async function describeProgram(command: readonly string[], folder: string
       },
     );
   }
-  return parseDescription(end.stdout);
+  return { description: parseDescription(text), printed };
+}
+
+/** The line after the mark, and all the rest. A program that knows of no mark prints the description alone. */
+function splitAt(stdout: string, mark: string): { readonly text: string; readonly printed: string } {
+  const at = stdout.indexOf(`\n${mark}`);
+  if (at < 0) return stdout.startsWith("{") ? { text: stdout, printed: "" } : { text: "", printed: stdout };
+  const end = stdout.indexOf("\n", at + 1);
+  return { text: stdout.slice(at + 1 + mark.length, end), printed: stdout.slice(0, at) + stdout.slice(end + 1) };
 }
 
 function parseDescription(text: string): Description {
@@ -57,7 +85,8 @@ function parseDescription(text: string): Description {
   throw new SaltError("BuildFailed", `Cannot describe the program: its manifest is not valid:\n${indent(why)}`);
 }
 
-const indent = (text: string): string =>
+/** The end of a text, for people. */
+export const indent = (text: string): string =>
   text
     .trimEnd()
     .split("\n")

@@ -34,9 +34,11 @@ function endWith(code: number, message: string): void {
   process.exitCode = code;
 }
 
+/** After the mark that it is asked to give, on a line of its own, the description is found among what else is printed. */
 async function printDescription(): Promise<void> {
   const { describeProject } = await import("./declare/describe-project.ts");
-  process.stdout.write(`${JSON.stringify(describeProject(declared))}\n`);
+  const mark = process.env.SALT_DESCRIBE_MARK ?? "";
+  process.stdout.write(`${mark === "" ? "" : `\n${mark}`}${JSON.stringify(describeProject(declared))}\n`);
 }
 
 async function runHere(args: readonly string[]): Promise<void> {

@@ -29,24 +29,31 @@ export interface ExecutableRequest {
   readonly finish?: (file: string) => Promise<void>;
 }
 
-/** Writes the executable and returns its digest. The same bundle and base give the same bytes. */
+/**
+ * Writes the executable and returns its digest. The same bundle and base give the same bytes. Where it fails, no file is
+ * left; while it writes, what is there is not whole.
+ */
 export async function makeExecutable(request: ExecutableRequest): Promise<{ sha256: string; bytes: number }> {
   const program = padProgram(request.bundle);
   const template = await findTemplate(request, program.byteLength);
   await mkdir(path.dirname(request.output), { recursive: true });
-  const partial = `${request.output}.partial`;
-  await rm(partial, { force: true });
-  await copyFile(template.file, partial, constants.COPYFILE_FICLONE);
-  const handle = await open(partial, "r+");
+  const { output } = request;
+  await rm(output, { force: true });
   try {
-    await handle.write(program, 0, program.byteLength, template.offset);
-    await handle.chmod(0o755);
-  } finally {
-    await handle.close();
+    await copyFile(template.file, output, constants.COPYFILE_FICLONE);
+    const handle = await open(output, "r+");
+    try {
+      await handle.write(program, 0, program.byteLength, template.offset);
+      await handle.chmod(0o755);
+    } finally {
+      await handle.close();
+    }
+    await request.finish?.(output);
+    return { sha256: await digestFile(output), bytes: (await stat(output)).size };
+  } catch (error) {
+    await rm(output, { force: true });
+    throw error;
   }
-  await request.finish?.(partial);
-  await rename(partial, request.output);
-  return { sha256: await digestFile(request.output), bytes: (await stat(request.output)).size };
 }
 
 /** The program followed by newlines up to the next multiple of `paddingBytes`. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, rename, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Sha256 } from "#shared/domain/ids.ts";
 
@@ -24,7 +24,8 @@ export async function makeScript(
   // In place of the bundle's first line, so that its source map still fits.
   const bytes = Buffer.from(firstLine(node) + bundle.slice(bundle.indexOf("\n") + 1));
   await mkdir(path.dirname(output), { recursive: true });
-  await writeFile(`${output}.partial`, bytes, { mode: 0o755 });
-  await rename(`${output}.partial`, output);
+  // A file left behind would keep its own mode.
+  await rm(output, { force: true });
+  await writeFile(output, bytes, { mode: 0o755 });
   return { sha256: createHash("sha256").update(bytes).digest("hex") as Sha256, bytes: bytes.byteLength };
 }
