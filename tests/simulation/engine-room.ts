@@ -1,0 +1,236 @@
+import {
+  type ClaimWant,
+  type Committed,
+  type Engine,
+  type Hint,
+  type Key,
+  leaseKey,
+  pausedCounter,
+  queueIndex,
+  type RangeQuery,
+  type Transaction,
+} from "#coordinator/engine/engine.ts";
+import { createFailingEngine, type FailingEngine } from "#coordinator/engine/failing/failing-engine.ts";
+import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
+import type { Partition } from "#shared/domain/ids.ts";
+import type { SeededRandom } from "../support/seeded-random.ts";
+import type { FaultPlan } from "./faults.ts";
+import { Life } from "./life.ts";
+import type { Scheduler } from "./scheduler.ts";
+import type { Trace } from "./trace.ts";
+
+interface RoomDeps {
+  readonly scheduler: Scheduler;
+  readonly random: SeededRandom;
+  readonly trace: Trace;
+  readonly faults: FaultPlan["engine"];
+}
+
+interface Commit {
+  readonly who: string;
+  readonly partition: Partition;
+  readonly batch: readonly Transaction[];
+  readonly claim: ClaimWant | undefined;
+}
+
+/** A grant, as the engine made it. */
+export interface Granted {
+  readonly fence: number;
+  readonly holder: string;
+  readonly atMs: number;
+}
+
+/**
+ * The engine's server: one database in memory with a clock of its own, reached by lines that are slow, fail and lose
+ * answers. It keeps what the checks at the end need to know: every key that was ever written, and every grant.
+ */
+export class EngineRoom {
+  readonly wall = { offsetMs: Date.UTC(2026, 0, 1) };
+  readonly base: Engine;
+  readonly keys = new Set<Key>();
+  readonly indexes = new Set<Key>();
+  readonly logs = new Set<Key>();
+  readonly grants = new Map<string, Granted[]>();
+  /** Deadlines of leases that are held, on the lease clock, as they follow from what was written. */
+  readonly #held = new Map<string, number>();
+  readonly #pausedMs = new Map<Partition, number>();
+  /** What an engine must never do, seen when it did. */
+  readonly violations: string[] = [];
+  /** Times the usual latency. */
+  slowness = 1;
+  readonly #deps: RoomDeps;
+  readonly #life: Life;
+  readonly #lines: FailingEngine[] = [];
+  #calm = false;
+
+  constructor(deps: RoomDeps) {
+    this.#deps = deps;
+    this.#life = new Life("engine", deps.scheduler, this.wall, 0);
+    this.base = createMemoryEngine({ clock: this.#life.clock });
+  }
+
+  /** The engine without a line to it, for who is no part of the cluster. What it writes is watched too. */
+  get direct(): Engine {
+    return this.#watched("outside");
+  }
+
+  #watched(who: string): Engine {
+    return {
+      get: (keys) => this.base.get(keys),
+      range: (index, query) => this.base.range(index, query),
+      read: (...args) => this.base.read(...args),
+      listen: (topics, signal) => this.base.listen(topics, signal),
+      close: async () => undefined,
+      commit: (partition, batch, claim) => this.#commit(who, partition, batch, claim),
+    };
+  }
+
+  /** What a coordinator has of the engine. */
+  lineFor(life: Life): Engine {
+    const { random, faults } = this.#deps;
+    const failing = createFailingEngine(this.#watched(life.name), { clock: this.#life.clock, random, faults });
+    this.#lines.push(failing);
+    if (this.#calm) void failing.calm();
+    return new EngineLine(failing, life, () => this.#latencyMs());
+  }
+
+  calm(): void {
+    this.#calm = true;
+    this.slowness = 1;
+    for (const line of this.#lines) void line.calm();
+  }
+
+  #latencyMs(): number {
+    return this.slowness * (0.1 + 0.9 * this.#deps.random.float());
+  }
+
+  async #commit(who: string, partition: Partition, batch: readonly Transaction[], claim?: ClaimWant) {
+    const committed = await (claim === undefined
+      ? this.base.commit(partition, batch)
+      : this.base.commit(partition, batch, claim));
+    this.#watch({ who, partition, batch, claim }, committed);
+    return committed;
+  }
+
+  #leaseNowMs(partition: Partition, nowMs: number): number {
+    return nowMs - (this.#pausedMs.get(partition) ?? 0);
+  }
+
+  #watch({ who, partition, batch, claim }: Commit, committed: Committed): void {
+    const said: string[] = [];
+    for (const [index, { writes }] of batch.entries()) {
+      const outcome = committed.results[index]?.outcome;
+      said.push(`${outcome === "applied" ? "" : `${outcome}: `}${writes.map(wordOf).join(" ")}`);
+      if (outcome !== "applied") continue;
+      for (const write of writes) {
+        if (write.kind === "set") this.keys.add(write.key);
+        else if (write.kind === "add") this.keys.add(write.counter);
+        else if (write.kind === "rank") this.indexes.add(write.index);
+        else if (write.kind === "append") this.logs.add(write.log);
+        else if (write.kind === "enqueue") this.indexes.add(queueIndex(partition, write.queue));
+        else if (write.kind === "release") this.#held.delete(write.member);
+        else if (write.kind === "hold" && this.#held.has(write.member)) {
+          this.#held.set(write.member, this.#leaseNowMs(partition, committed.nowMs) + write.forMs);
+        }
+        if (write.kind === "add" && write.counter === pausedCounter(partition)) {
+          this.#pausedMs.set(partition, (this.#pausedMs.get(partition) ?? 0) + write.delta);
+        }
+      }
+    }
+    for (const { member, holder, fence } of committed.claims) {
+      const grants = this.grants.get(member) ?? [];
+      this.grants.set(member, grants);
+      const before = grants.at(-1);
+      const held = this.#held.get(member);
+      if (held !== undefined && held > this.#leaseNowMs(partition, committed.nowMs)) {
+        this.violations.push(`${member} was granted to ${holder} while its lease ${before?.fence} lived`);
+      }
+      if (claim) this.#held.set(member, this.#leaseNowMs(partition, committed.nowMs) + claim.holdMs);
+      if (before && before.fence >= fence) this.violations.push(`${member}: fence ${fence} after ${before.fence}`);
+      grants.push({ fence, holder, atMs: this.#deps.scheduler.nowMs });
+      this.keys.add(leaseKey(partition, member));
+      said.push(`GRANT ${member} ${fence} to ${holder}`);
+    }
+    this.#deps.trace.note(partition, `commit by ${who}`, said.join(" | "));
+  }
+}
+
+function wordOf(write: Transaction["writes"][number]): string {
+  switch (write.kind) {
+    case "set":
+    case "delete":
+      return `${write.kind} ${nameIn(write.key)}`;
+    case "rank":
+    case "unrank":
+      return `${write.kind} ${nameIn(write.index)}:${write.member}`;
+    case "append":
+      return `append ${nameIn(write.log)} ${write.value}`;
+    case "add":
+      return `add ${nameIn(write.counter)} ${write.delta}`;
+    case "signal":
+      return `signal ${write.note}`;
+    default:
+      return `${write.kind} ${"member" in write ? write.member : ""}`;
+  }
+}
+
+const nameIn = (key: Key): string => key.slice(key.indexOf("}") + 1);
+
+/** The way of one coordinator to the engine and back. What it asked for happens also when it has ended meanwhile. */
+class EngineLine implements Engine {
+  readonly #engine: Engine;
+  readonly #life: Life;
+  readonly #latencyMs: () => number;
+
+  constructor(engine: Engine, life: Life, latencyMs: () => number) {
+    this.#engine = engine;
+    this.#life = life;
+    this.#latencyMs = latencyMs;
+  }
+
+  get(keys: readonly Key[]) {
+    return this.#call(() => this.#engine.get(keys));
+  }
+
+  range(index: Key, query: RangeQuery) {
+    return this.#call(() => this.#engine.range(index, query));
+  }
+
+  read(log: Key, after: number, limit: number, bytesMax?: number) {
+    return this.#call(() => this.#engine.read(log, after, limit, bytesMax));
+  }
+
+  commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant) {
+    return this.#call(() =>
+      claim === undefined ? this.#engine.commit(partition, batch) : this.#engine.commit(partition, batch, claim),
+    );
+  }
+
+  async *listen(topics: readonly string[], signal: AbortSignal): AsyncGenerator<Hint> {
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    signal.addEventListener("abort", end, { once: true });
+    this.#life.onEnd(end);
+    for await (const hint of this.#engine.listen(topics, ended.signal)) {
+      await this.#after(this.#latencyMs());
+      yield hint;
+    }
+  }
+
+  async close(): Promise<void> {}
+
+  #call<T>(what: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#life.send(this.#latencyMs(), () => {
+        what().then(
+          (answer) => this.#life.reach(this.#latencyMs(), () => resolve(answer)),
+          (error) => this.#life.reach(this.#latencyMs(), () => reject(error)),
+        );
+      });
+    });
+  }
+
+  #after(delayMs: number): Promise<void> {
+    return new Promise((resolve) => this.#life.reach(delayMs, resolve));
+  }
+}
