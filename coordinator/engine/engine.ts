@@ -165,3 +165,14 @@ export interface LeaseRecord {
   readonly state: string;
   readonly queue: string;
 }
+
+/**
+ * Written by an engine whose server may have forgotten what it acknowledged (C16), in the first commit of the partition
+ * on another server: leases with a lower fence are void, and have come to their deadline. Absent until then.
+ */
+export const epochKey = (partition: Partition): Key => keyIn(partition, "epoch");
+
+export interface EpochRecord {
+  readonly epoch: number;
+  readonly fence: number;
+}

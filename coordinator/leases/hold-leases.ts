@@ -1,6 +1,6 @@
 import { partitionOf, runOfTask } from "#shared/domain/ids.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
-import { leaseKey } from "../engine/engine.ts";
+import { type EpochRecord, epochKey, leaseKey, partitionOfKey } from "../engine/engine.ts";
 import type { DraftWrite, Move } from "../engine/move.ts";
 
 export interface HoldLeases {
@@ -20,13 +20,17 @@ export interface HeldLeases {
 
 /**
  * Accepts, renews or takes over leases: each whose fence is still the newest and which has not ended. A lease past its
- * deadline that nobody swept yet is held again. At most `leasesPerMoveMax` a move.
+ * deadline that nobody swept yet is held again, but for one of an older epoch (C16): its attempt may have seen what was
+ * forgotten since. At most `leasesPerMoveMax` a move, all of one partition.
  */
 export const holdLeases: Move<HoldLeases, HeldLeases> = {
   name: "holdLeases",
   // Which leases are still held is said by their values, which change under the same stamp.
   fresh: true,
-  reads: ({ leases }) => leases.map(({ task }) => leaseKey(partitionOf(runOfTask(task)), task)),
+  reads: ({ leases }) => [
+    ...leases.map(({ task }) => leaseKey(partitionOf(runOfTask(task)), task)),
+    ...leases.slice(0, 1).map(({ task }) => epochKey(partitionOf(runOfTask(task)))),
+  ],
   decide(view, { leases, forMs, state, holder }) {
     const held: AttemptName[] = [];
     const stale: AttemptName[] = [];
@@ -34,7 +38,8 @@ export const holdLeases: Move<HoldLeases, HeldLeases> = {
     for (const lease of leases) {
       const key = leaseKey(partitionOf(runOfTask(lease.task)), lease.task);
       const record = view.get<{ holder: string }>(key);
-      if (!record || view.stamp(key) !== String(lease.fence) || record.holder === "") {
+      const isVoid = lease.fence < (view.get<EpochRecord>(epochKey(partitionOfKey(key)))?.fence ?? 0);
+      if (!record || view.stamp(key) !== String(lease.fence) || record.holder === "" || isVoid) {
         stale.push(lease);
         continue;
       }
