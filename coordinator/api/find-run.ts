@@ -10,8 +10,11 @@ import { parseFound, viewRuns } from "./views.ts";
 const lookedAtMax = 10_000;
 const pageRows = 1_000;
 
-const unknownRun = (text: string): SaltError =>
-  new SaltError("NotFound", `There is no run '${text}'.`, { next: "List runs with 'salt runs list'." });
+/** Of a run that was removed nothing is left that would tell. */
+export const unknownRun = (text: string): SaltError =>
+  new SaltError("NotFound", `There is no run '${text}'. If there was one, it was removed some time after its end.`, {
+    next: "List runs with 'salt runs list'. How long they are kept is in docs/operations.md.",
+  });
 
 /** The id that the text is, or is the beginning of (10 characters or more). `NotFound`; `BadRequest` when several begin so. */
 export async function findRunId(

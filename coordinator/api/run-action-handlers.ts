@@ -2,7 +2,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { newId, type RunId } from "#shared/domain/ids.ts";
 import type { EndRunOutcome, SignalOutcome } from "../stages.ts";
 import { storeValue } from "../state/store-value.ts";
-import { findRunId, viewRun } from "./find-run.ts";
+import { findRunId, unknownRun, viewRun } from "./find-run.ts";
 import { type ApiDeps, type Handlers, Reply } from "./handlers.ts";
 
 type RunActionHandlers = Pick<Handlers, "cancelRun" | "retryRun" | "signalRun" | "sendEvent">;
@@ -57,8 +57,6 @@ export function runActionHandlers(deps: ApiDeps): RunActionHandlers {
     },
   };
 }
-
-const unknownRun = (run: RunId): SaltError => new SaltError("NotFound", `There is no run '${run}'.`);
 
 function requireDone(outcome: EndRunOutcome | SignalOutcome, run: RunId, what: string): void {
   if (outcome.kind === "unknown") throw unknownRun(run);

@@ -33,6 +33,7 @@ export function runHandlers(deps: ApiDeps): RunHandlers {
 
     async getTask({ params }) {
       const run = await findRunId(deps, params.run);
+      await readRun(engine, run);
       const [task] = await viewTasks(deps, run, [params.key as CallKey]);
       if (!task) throw new SaltError("NotFound", `Run '${run}' has no task '${params.key}'.`);
       return task;

@@ -320,8 +320,17 @@ function writeSuccessor(change: Change, run: RunRecord, task: TaskRecord, succes
   };
   change.check({ kind: "end", log: journalLog(run.id), position: successor.journalEnd });
   writeNewRun(change, next);
+  pointParent(change, run, successor.id);
   for (const signal of successor.unread) {
     change.journal(successor.id, signal);
     keepUnread(change, successor.id, signal);
   }
+}
+
+/** The call of the parent is now of the run that goes on: the one before it may be removed while that is still open. */
+function pointParent(change: Change, { parent }: RunRecord, child: RunId): void {
+  if (!parent) return;
+  const key = taskKey(taskId(parent.run, parent.key));
+  const call = change.get<TaskRecord>(key);
+  if (call?.state === "waiting") change.set(key, { ...call, child });
 }
