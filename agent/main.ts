@@ -4,6 +4,7 @@ import { systemClock, systemRandom } from "#shared/system.ts";
 import { BinaryCache } from "./cache/binary-cache.ts";
 import { Connection, type Hello, type Welcome } from "./connection/connection.ts";
 import { createTarget } from "./connection/target.ts";
+import { KeptJournals } from "./leases/kept-journals.ts";
 import { Leases } from "./leases/leases.ts";
 import { AgentLife } from "./life.ts";
 import type { Agent, AgentDeps, AgentOptions } from "./options.ts";
@@ -69,6 +70,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     version: agentVersion,
     labels: settings.labels,
     capacity: { tasks: settings.slots, workflows: settings.workflowSlots },
+    keepsJournals: true,
     cached: cache.digests().slice(0, 1_000),
     leases: leases.held(),
   });
@@ -86,7 +88,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     lost: () => reporter.lost(),
     refused: (error) => void life.end(error),
   });
-  const relay = { connection, values };
+  const relay = { connection, values, journals: new KeptJournals(limits.journalsKeptBytesMax) };
   const leases: Leases = new Leases(
     { ...deps, connection, relay, newArgsId: newName, runner: () => runner, reporter: () => reporter },
     settings,

@@ -73,6 +73,19 @@ describe("a batch of moves", () => {
     await until(async () => (await Promise.all(far.map((key) => task(journey, run, key)))).every((t) => t.endedAtMs));
   });
 
+  it("C24 begins waits for as many mailboxes as one frame names", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 0, 1);
+    const run = await journey.open();
+    const names = Array.from({ length: 20 }, (_, index) => `go${index}`);
+    agent.calls(
+      await agent.lease(),
+      names.map((name) => signalCall(1, { name, key: `signal:${name}#1` })),
+    );
+    await agent.next("accepted");
+    for (const name of names) expect(await task(journey, run, `signal:${name}#1`)).toMatchObject({ state: "waiting" });
+  });
+
   it("C24 gives signals that come together to waits that are not cached", async () => {
     const first = await start();
     const agent = await connect(first, 0, 1);

@@ -86,9 +86,16 @@ export interface TaskRecord {
   readonly returned: boolean;
   /** Attempts in a row that ended in a crash or a lost agent. A workflow's lost agents do not count. */
   readonly losses: number;
-  /** Of a workflow task: the agent that let it go when it parked, and when that was. */
-  readonly parkedBy?: { readonly agent: string; readonly atMs: number };
+  /** Of a workflow task that has parked. */
+  readonly parkedBy?: ParkedBy;
   /** Of a workflow task: the journal position that its program had been given when it last crashed. */
+  readonly given: number;
+}
+
+/** The agent that let a workflow go, when that was, and how much of its journal it had been given. */
+export interface ParkedBy {
+  readonly agent: string;
+  readonly atMs: number;
   readonly given: number;
 }
 

@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { partitionAt, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import type { Entry } from "#shared/protocol/common.ts";
+import { entryMark } from "#shared/protocol/entry-mark.ts";
 import { systemClock } from "#shared/system.ts";
 import type { FakeAgent } from "../tests/support/fake-agent.ts";
 import {
   connect,
   ended,
+  meddle,
   pause,
   type Started,
   signal,
@@ -129,6 +132,63 @@ describe("C25 a parked workflow that wakes", () => {
     await ended(journey, run);
     expect(await journey.engine.range(queuesIndex(partition), { limit: 1 })).toMatchObject({ rows: [] });
     await until(async () => (await leftIn(journey.engine)).length === 0);
+  });
+
+  describe("C22 at an agent that keeps journals", () => {
+    /** Such a workflow, let go with two entries by an agent with one slot. */
+    async function startKeeping(): Promise<{ journey: Started; mine: FakeAgent; run: RunId }> {
+      const journey = await start();
+      const mine = await connect(journey, 0, 1, 1, { keepsJournals: true });
+      return { journey, mine, run: await parked(journey, mine) };
+    }
+    const positions = (entries: readonly Entry[]) => entries.map(({ p }) => p);
+    const isLast = (p: number) => (entry: Entry) => entry.p === p;
+
+    it("is given what came since, with the mark of the last entry that it had", async () => {
+      const { journey, mine, run } = await startKeeping();
+      const seen = mine.received.flatMap((frame) => (frame.t === "settled" ? frame.entries : []));
+      await signal(journey, run, "s1");
+      const lease = await mine.lease();
+      expect(lease).toMatchObject({ journalEnd: 3, kept: { p: 2, mark: entryMark(seen[1] as Entry) } });
+      expect(positions(await mine.entries(isLast(3)))).toEqual([3]);
+    });
+
+    it("is given all of it once more when the agent lacks it, and then what follows", async () => {
+      const { journey, mine, run } = await startKeeping();
+      await signal(journey, run, "s1");
+      const lease = await mine.lease();
+      await mine.entries(isLast(3));
+      mine.send({ t: "lacks", task: lease.task, fence: lease.fence });
+      expect(positions(await mine.entries(isLast(3)))).toEqual([1, 2, 3]);
+      await signal(journey, run, "s2");
+      expect(positions(await mine.entries(isLast(4)))).toEqual([4]);
+    });
+
+    it("is given all of it by another agent, and by one that keeps nothing", async () => {
+      const { journey, mine, run } = await startKeeping();
+      mine.cut();
+      const other = await connect(journey, 0, 1, 2, { keepsJournals: true });
+      await signal(journey, run, "s1");
+      expect(await other.lease()).not.toHaveProperty("kept");
+      expect(positions(await other.entries(isLast(3)))).toEqual([1, 2, 3]);
+      const second = await start();
+      const plain = await connect(second, 0, 1, 1);
+      await signal(second, await parked(second, plain), "s1");
+      expect(await plain.lease()).not.toHaveProperty("kept");
+    });
+
+    it("C16 is given all of it when the engine has lost the entries that it had", async () => {
+      const memory = createMemoryEngine({ clock: systemClock });
+      const lost = (log: string, after: number) => log.includes("}journal/") && after === 1;
+      const read: Engine["read"] = async (log, after, ...rest) =>
+        lost(log, after) ? [] : memory.read(log, after, ...rest);
+      const journey = await start({ engine: meddle(memory, { read }) });
+      const mine = await connect(journey, 0, 1, 1, { keepsJournals: true });
+      const run = await parked(journey, mine);
+      await signal(journey, run, "s1");
+      expect(await mine.lease()).not.toHaveProperty("kept");
+      expect(positions(await mine.entries(isLast(3)))).toEqual([1, 2, 3]);
+    });
   });
 
   it("goes on as a new run that any agent may have", async () => {

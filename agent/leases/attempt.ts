@@ -84,6 +84,8 @@ export interface Attempt {
   readonly down: Serial;
   /** Workflow tasks: the last journal position passed on; what to say to a program that is not there yet; counts of calls. */
   given: number;
+  /** The journal that its lease took to be kept here is not: entries count from the first one on. */
+  lacking: boolean;
   readonly early: string[];
   /** Calls and emits that the coordinator has not accepted. */
   unaccepted: number;
@@ -131,6 +133,7 @@ export function newAttempt(
     up: new Serial(fail),
     down: new Serial(fail),
     given: 0,
+    lacking: false,
     early: [],
     unaccepted: 0,
     progress: null,

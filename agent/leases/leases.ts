@@ -5,14 +5,14 @@ import type { AttemptName, CoordinatorFrame, Lease, Result } from "#shared/proto
 import type { Connection, Welcome } from "../connection/connection.ts";
 import type { AgentDeps } from "../options.ts";
 import type { Reporter } from "../outbox/reporter.ts";
-import { type RelayDeps, relayEntries, relayValues, repeatWaits } from "../runner/relay.ts";
+import { type JournalDeps, relayEntries, relayKept, relayValues, repeatWaits } from "../runner/relay.ts";
 import type { AttemptDesk, Runner } from "../runner/runner.ts";
 import { type Attempt, attemptKey, nameOf, newAttempt } from "./attempt.ts";
 import { longRunMs, nextMeanMs, taskCredit } from "./credit.ts";
 
 export interface LeasesDeps extends AgentDeps {
   readonly connection: Connection;
-  readonly relay: RelayDeps;
+  readonly relay: JournalDeps;
   readonly newArgsId: () => string;
   readonly runner: () => Runner;
   readonly reporter: () => Reporter;
@@ -97,6 +97,7 @@ export class Leases implements AttemptDesk {
       case "parked":
         this.#withAttempt(frame, (attempt) => {
           this.#attempts.delete(attempt.lease.task);
+          this.#deps.relay.journals.park(attempt.lease.task);
           this.#deps.runner().park(attempt);
         });
         return;
@@ -133,6 +134,7 @@ export class Leases implements AttemptDesk {
     if (attempt.phase !== "reporting" || attempt.reported || this.#closed) return;
     this.#sayProgress(attempt);
     attempt.reported = true;
+    this.#deps.relay.journals.forget(attempt.lease.task);
     if (attempt.lease.kind === "task" && attempt.host !== null) this.#meanRunMs = nextMeanMs(this.#meanRunMs, ranMs);
     this.#deps.reporter().report(attempt, result, ranMs, given);
   }
@@ -168,6 +170,7 @@ export class Leases implements AttemptDesk {
       failed: (failed, error) => this.#deps.runner().failed(failed, error),
     });
     this.#attempts.set(lease.task, attempt);
+    relayKept(this.#deps.relay, attempt);
     return attempt;
   }
 
@@ -184,6 +187,7 @@ export class Leases implements AttemptDesk {
 
   #drop(attempt: Attempt): void {
     this.#attempts.delete(attempt.lease.task);
+    this.#deps.relay.journals.forget(attempt.lease.task);
     this.#deps.reporter().drop(attempt);
     this.#deps.runner().drop(attempt);
   }

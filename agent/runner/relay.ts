@@ -7,7 +7,7 @@ import type { Connection } from "../connection/connection.ts";
 import { frameUnit } from "../connection/unit.ts";
 import { boundFailure, failureFrom } from "../failures.ts";
 import { type Attempt, nameOf } from "../leases/attempt.ts";
-
+import type { JournalPage, KeptJournals } from "../leases/kept-journals.ts";
 import type { Values } from "./program-values.ts";
 import type { Answer, Saying } from "./read-frame.ts";
 
@@ -162,23 +162,52 @@ async function relayFetch(deps: RelayDeps, attempt: Attempt, frame: Extract<Sayi
   }
 }
 
+export interface JournalDeps extends RelayDeps {
+  readonly journals: KeptJournals;
+}
+
 /** Journal entries for a workflow. False when they do not follow on from what it was given before. */
-export function relayEntries(deps: RelayDeps, attempt: Attempt, entries: readonly Entry[]): boolean {
+export function relayEntries(deps: JournalDeps, attempt: Attempt, entries: readonly Entry[]): boolean {
+  // They are on their way since before the coordinator heard that all are wanted.
+  if (attempt.lacking && entries[0]?.p !== 1) return true;
+  attempt.lacking = false;
   const fresh = entries.filter((entry) => entry.p > attempt.given);
   for (const [index, entry] of fresh.entries()) if (entry.p !== attempt.given + index + 1) return false;
   if (fresh.length === 0) return true;
-  attempt.given += fresh.length;
-  attempt.parking = null;
+  const page = { to: attempt.given + fresh.length, text: JSON.stringify(fresh), blobs: fresh.some(hasBlob) };
+  deps.journals.add(attempt.lease.task, attempt.given + 1, page);
   for (const entry of fresh) if (entry.e === "settled" && entry.value !== undefined) attempt.awaiting.delete(entry.key);
-  attempt.down.run(() => {
-    const brought = fresh.map((entry) => bringEntry(deps, attempt, entry));
-    const tell = (ready: readonly ProgramEntry[]) =>
-      tellAttempt(attempt, JSON.stringify({ t: "settled", argsId: attempt.argsId, entries: ready }));
-    if (brought.some((entry) => entry instanceof Promise)) return Promise.all(brought).then(tell);
-    tell(brought as ProgramEntry[]);
-  });
+  givePage(deps, attempt, page);
   return true;
 }
+
+/** Gives a workflow what is kept here of its journal, or asks for all of it. */
+export function relayKept(deps: JournalDeps, attempt: Attempt): void {
+  const { task, kept } = attempt.lease;
+  if (!kept) return;
+  const journal = deps.journals.find(task, kept);
+  if (!journal) {
+    attempt.lacking = true;
+    deps.connection.ordered({ t: "lacks", ...nameOf(attempt) });
+    return;
+  }
+  giveOutputs(deps, attempt, journal.outputs);
+  for (const page of journal.pages) givePage(deps, attempt, page);
+}
+
+function givePage(deps: RelayDeps, attempt: Attempt, page: JournalPage): void {
+  attempt.given = page.to;
+  attempt.parking = null;
+  const tell = (text: string) =>
+    tellAttempt(attempt, `{"t":"settled","argsId":${JSON.stringify(attempt.argsId)},"entries":${text}}`);
+  attempt.down.run(() => {
+    if (!page.blobs) return tell(page.text);
+    const brought = (JSON.parse(page.text) as Entry[]).map((entry) => bringEntry(deps, attempt, entry));
+    return Promise.all(brought).then((ready) => tell(JSON.stringify(ready)));
+  });
+}
+
+const hasBlob = (entry: Entry): boolean => "value" in entry && entry.value !== undefined && "blob" in entry.value;
 
 function bringEntry(deps: RelayDeps, attempt: Attempt, entry: Entry): ProgramEntry | Promise<ProgramEntry> {
   if (!("value" in entry) || entry.value === undefined || "json" in entry.value) return entry as ProgramEntry;
@@ -187,13 +216,28 @@ function bringEntry(deps: RelayDeps, attempt: Attempt, entry: Entry): ProgramEnt
   );
 }
 
-export function relayValues(deps: RelayDeps, attempt: Attempt, values: Readonly<Record<string, Value>>): void {
+export function relayValues(deps: JournalDeps, attempt: Attempt, values: Readonly<Record<string, Value>>): void {
   for (const key of Object.keys(values)) attempt.awaiting.delete(key as CallKey);
+  deps.journals.addOutputs(attempt.lease.task, values);
+  giveValues(deps, attempt, values);
+}
+
+function giveValues(deps: RelayDeps, attempt: Attempt, values: Readonly<Record<string, Value>>): void {
   attempt.down.run(() =>
     andThen(bringAll(deps.values, attempt, values), (ready) =>
       tellAttempt(attempt, JSON.stringify({ t: "values", argsId: attempt.argsId, values: ready })),
     ),
   );
+}
+
+/** A line has room for so many values of 16 KiB. */
+const valuesPerLine = 64;
+
+function giveOutputs(deps: RelayDeps, attempt: Attempt, outputs: Readonly<Record<string, Value>>): void {
+  const all = Object.entries(outputs);
+  for (let from = 0; from < all.length; from += valuesPerLine) {
+    giveValues(deps, attempt, Object.fromEntries(all.slice(from, from + valuesPerLine)));
+  }
 }
 
 export function bringAll(

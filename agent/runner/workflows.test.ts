@@ -1,6 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import type { Sha256 } from "#shared/domain/ids.ts";
+import type { Lease, Report } from "#shared/protocol/agent.ts";
 import type { Call, Entry } from "#shared/protocol/common.ts";
+import { entryMark } from "#shared/protocol/entry-mark.ts";
 import { fakeProgram } from "../fakes/fake-program.ts";
 import { openStand, type Stand } from "../fakes/stand.ts";
 
@@ -14,6 +16,13 @@ const called = (p: number, key: string): Entry =>
   ({ p, at: p, e: "called", key, kind: "task", name: "score", digest: "0".repeat(64) }) as Entry;
 const settled = (p: number, key: string, value?: object): Entry =>
   ({ p, at: p, e: "settled", key, outcome: "succeeded", ...(value === undefined ? {} : { value }) }) as Entry;
+
+/** What the program was told, which it gives back as its output. */
+function framesIn({ result }: Report): { t: string; entries?: Entry[] }[] {
+  if (result.kind !== "done" || !("json" in result.output)) throw new Error("no output");
+  return JSON.parse(result.output.json);
+}
+const positionsIn = (report: Report) => framesIn(report).flatMap(({ entries = [] }) => entries.map(({ p }) => p));
 
 test("Calls are passed on in order, in frames that fit, large inputs stored before", async () => {
   stand = await openStand();
@@ -42,6 +51,43 @@ test("Calls are passed on in order, in frames that fit, large inputs stored befo
   const frames = coordinator.frames.map((frame) => frame.t);
   await coordinator.until("the await", () => coordinator.said("await")[0]);
   expect(coordinator.frames.findIndex((f) => f.t === "await")).toBeGreaterThan(frames.lastIndexOf("calls"));
+});
+
+test("C22 a workflow that wakes here is given what is kept of its journal, and asks for it where it is not", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  const blob = Buffer.from(JSON.stringify("k".repeat(20_000)));
+  const first = coordinator.flow(program, "waits");
+  coordinator.send({ t: "leases", leases: [first] });
+  const entries = [called(1, "a#1"), settled(2, "a#1", { json: "1" }), called(3, "b#1")];
+  const late = settled(4, "b#1", { blob: coordinator.add(blob), bytes: blob.length });
+  const send = ({ task, fence }: Lease, some: Entry[]) =>
+    coordinator.send({ t: "settled", task, fence, entries: some });
+  send(first, entries);
+  send(first, [late]);
+  coordinator.send(
+    { t: "values", task: first.task, fence: first.fence, values: { "a#1": { json: '"asked for"' } } },
+    { t: "parked", task: first.task, fence: first.fence },
+  );
+
+  const kept = { p: 4, mark: entryMark(late) };
+  const second = { ...first, fence: first.fence + 1, kept, journalEnd: 5 };
+  coordinator.send({ t: "leases", leases: [second] });
+  send(second, [settled(5, "c#1", { json: '"finish"' })]);
+  const report = await coordinator.report(second);
+  expect(report.given).toBe(5);
+  expect(framesIn(report).map(({ t }) => t)).toEqual(["values", "settled", "settled"]);
+  expect(positionsIn(report)).toEqual([1, 2, 3, 4, 5]);
+  expect(JSON.stringify(framesIn(report))).toContain('"path"');
+  expect(coordinator.said("lacks")).toEqual([]);
+
+  const third = { ...first, fence: first.fence + 2, kept, journalEnd: 5 };
+  coordinator.send({ t: "leases", leases: [third] });
+  await coordinator.until("the lack", () => coordinator.said("lacks")[0]);
+  // What was on its way when the coordinator had not heard of it yet is passed over.
+  send(third, [settled(5, "c#1", { json: '"finish"' })]);
+  send(third, [...entries, late, settled(5, "c#1", { json: '"finish"' })]);
+  expect(positionsIn(await coordinator.report(third))).toEqual([1, 2, 3, 4, 5]);
 });
 
 test("One warm process hosts many workflows, up to 64", async () => {

@@ -54,8 +54,8 @@ interface BatchDeps {
   readonly whereIs: View["whereIs"];
 }
 
-/** Rounds of reads that one move may need. */
-const roundsMax = 8;
+/** Rounds of reads that one move may need: an index each, of two that each call of a publication may look into. */
+const roundsMax = 40;
 /** Decisions that may throw before the move does. */
 const doubtsMax = 3;
 

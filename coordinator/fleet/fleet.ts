@@ -300,8 +300,8 @@ export class Fleet {
       await hops.settleReport({ ...lease, result: { kind: "fail", failure }, ranMs: 0 }, session.agent);
       return;
     }
-    const journalEnd = feed ? { journalEnd: await feed.load() } : {};
-    session.send({ t: "leases", leases: [{ ...made.lease, ...journalEnd }] });
+    const journal = feed ? await feed.load(session.keptOf(made.parkedBy)) : {};
+    session.send({ t: "leases", leases: [{ ...made.lease, ...journal }] });
     feed?.start();
   }
 

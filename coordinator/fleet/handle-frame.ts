@@ -40,6 +40,9 @@ export async function handleFrame(deps: FrameDeps, session: Session, frame: Agen
       return inOrder(session, frame.task, () => awaitKeys(deps, session, frame));
     case "park":
       return inOrder(session, frame.task, () => park(deps, session, frame));
+    case "lacks":
+      if (isHeld(session, frame)) session.held.get(frame.task)?.feed?.again();
+      return;
     case "emit":
       await deps.hops.emit(frame, frame);
       return accept(session, frame.seq);

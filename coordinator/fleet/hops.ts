@@ -1,6 +1,7 @@
 import type { CallKey, TaskId } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
+import type { ParkedBy } from "../records.ts";
 
 /** An attempt that has a frame's sender behind it. */
 export interface Attempt extends AttemptName {
@@ -35,7 +36,7 @@ export interface Hops {
     readonly fence: number;
     readonly platform: string;
   }): Promise<
-    | { readonly kind: "lease"; readonly lease: Lease }
+    | { readonly kind: "lease"; readonly lease: Lease; readonly parkedBy: ParkedBy | null }
     | { readonly kind: "ended" }
     | { readonly kind: "unavailable"; readonly why: string }
   >;

@@ -1,7 +1,9 @@
 import { type CallKey, partitionOf, type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Timer } from "#shared/ports.ts";
+import type { Lease } from "#shared/protocol/agent.ts";
 import type { Entry, Value } from "#shared/protocol/common.ts";
+import { entryMark } from "#shared/protocol/entry-mark.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { type JournalRecord, journalLog, type TaskRecord, taskKey } from "../records.ts";
@@ -47,6 +49,7 @@ export class JournalFeed {
   /** The log may hold more than was heard of. */
   #unsure = false;
   #pumping = false;
+  #again = false;
   #held: Timer | null = null;
   #closed = false;
 
@@ -66,9 +69,13 @@ export class JournalFeed {
     this.#send = send;
   }
 
-  /** Reads the whole journal; answers its end, up to which the work is a replay. */
-  async load(): Promise<number> {
-    let after = 0;
+  /**
+   * Reads the journal behind what is kept of it at the agent; answers its end, up to which the work is a replay, and what
+   * tells the last kept entry from another in its place.
+   */
+  async load(kept: number): Promise<Pick<Lease, "journalEnd" | "kept">> {
+    // The last that is kept is read too.
+    let after = Math.max(0, kept - 1);
     for (;;) {
       const page = await this.#deps.engine.read(journalLog(this.run), after, 10_000, limits.journalPageBytes);
       this.#pending.push(...page);
@@ -76,9 +83,22 @@ export class JournalFeed {
       if (!last) break;
       after = last.position;
     }
+    const last = kept > 0 ? this.#pending.shift() : null;
+    // An engine that failed over may have lost it.
+    if (last === undefined) return this.load(0);
+    this.#sent = last?.position ?? 0;
     this.#journalEnd = after;
     this.#end = Math.max(this.#end, after);
-    return this.#journalEnd;
+    const mark = last
+      ? entryMark(entryOf(JSON.parse(last.value) as JournalRecord, last.position, last.atMs, null))
+      : "";
+    return { journalEnd: after, ...(last ? { kept: { p: last.position, mark } } : {}) };
+  }
+
+  /** Gives it all once more, from the first entry on. */
+  again(): void {
+    this.#again = true;
+    void this.#pump();
   }
 
   start(): void {
@@ -135,7 +155,7 @@ export class JournalFeed {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (!this.#closed && (this.#pending.length > 0 || (await this.#readOn()))) await this.#handOn();
+      while (!this.#closed && (await this.#hasMore())) await this.#handOn();
     } catch (error) {
       if (this.#closed) return;
       this.#deps.logger.warn({ err: error, run: this.run }, "a journal could not be read and is read again");
@@ -144,6 +164,16 @@ export class JournalFeed {
     } finally {
       this.#pumping = false;
     }
+  }
+
+  #hasMore(): boolean | Promise<boolean> {
+    if (this.#again) {
+      this.#again = false;
+      this.#pending = [];
+      this.#sent = 0;
+      this.#unsure = true;
+    }
+    return this.#pending.length > 0 || this.#readOn();
   }
 
   /** Reads what follows `sent`, and whether there is any. */

@@ -2,6 +2,7 @@ import type { WebSocket } from "ws";
 import type { AgentId, TaskId } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { AgentFrame, AttemptName, CoordinatorFrame } from "#shared/protocol/agent.ts";
+import type { ParkedBy } from "../records.ts";
 import type { Offer } from "../state/queues.ts";
 import type { JournalFeed } from "./journal-feed.ts";
 import { Outbound } from "./outbound.ts";
@@ -34,6 +35,7 @@ export class Session {
   readonly #clock: Clock;
   /** When the agent last spoke of a lease, or was given it. */
   readonly #heardAtMs = new Map<TaskId, number>();
+  readonly #keepsJournals: boolean;
   #credit = { task: 0, workflow: 0 };
   #draining = false;
 
@@ -41,6 +43,7 @@ export class Session {
     this.#socket = socket;
     this.#clock = clock;
     this.#outbound = new Outbound(socket, clock);
+    this.#keepsJournals = hello.keepsJournals === true;
     this.agent = hello.agent;
     this.number = number;
     this.offer = { agent: hello.agent, pool: hello.pool, platform: hello.platform, labels: hello.labels };
@@ -48,6 +51,11 @@ export class Session {
 
   get holder(): string {
     return `${this.agent}:${this.number}`;
+  }
+
+  /** How much its agent has of the journal of a workflow that an agent let go. */
+  keptOf(parked: ParkedBy | null): number {
+    return this.#keepsJournals && parked?.agent === this.agent ? parked.given : 0;
   }
 
   send(frame: CoordinatorFrame): void {

@@ -6,7 +6,15 @@ import type { Lease } from "#shared/protocol/agent.ts";
 import type { Platform, Value } from "#shared/protocol/common.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { GroupMover } from "../engine/mover.ts";
-import { type RefList, type ReleaseRecord, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+import {
+  type ParkedBy,
+  type RefList,
+  type ReleaseRecord,
+  type RunRecord,
+  runKey,
+  type TaskRecord,
+  taskKey,
+} from "../records.ts";
 import { isEverything, isSettled } from "../state/final-records.ts";
 import { readRefList } from "../state/ref-list.ts";
 
@@ -18,7 +26,7 @@ export interface MakeLeaseDeps {
 }
 
 export type MadeLease =
-  | { readonly kind: "lease"; readonly lease: Lease }
+  | { readonly kind: "lease"; readonly lease: Lease; readonly parkedBy: ParkedBy | null }
   /** The task ended meanwhile. */
   | { readonly kind: "ended" }
   /** There is nothing to execute for this agent. */
@@ -42,6 +50,7 @@ export async function makeLease(
   if ("why" in refs) return { kind: "unavailable", why: refs.why };
   return {
     kind: "lease",
+    parkedBy: task.parkedBy ?? null,
     lease: {
       task: grant.task,
       fence: grant.fence,

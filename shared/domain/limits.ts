@@ -58,6 +58,8 @@ export const limits = {
   pageRowsMax: 500,
   /** Runs that one request looks at for those that its filter lets through. */
   runsLookedAtMax: 2_000,
+  /** Agents that are looked at to say why a task waits. */
+  agentsLookedAtMax: 10_000,
   /** How long a coordinator believes a token's record that it has read: another may have revoked it since. */
   tokenBelievedMs: 3_000,
   /** Uploads of more than this to S3 go in parts of it. At least 5 MiB, and at most 10,000 of them. */

@@ -88,6 +88,8 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
     version: z.string().max(50),
     labels: labelsSchema,
     capacity: z.object({ tasks: z.int().min(0), workflows: z.int().min(0) }),
+    /** It keeps journals that it was given, as far as it can, and says `lacks` when it has not. */
+    keepsJournals: z.literal(true).exactOptional(),
     cached: z.array(sha256Schema).max(1_000),
     /** Leases still held; what an older session held and this list omits goes back to its queue. */
     leases: z
@@ -120,6 +122,8 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
   z.object({ t: z.literal("await"), ...attempt, keys: z.array(callKeySchema).min(1).max(1_000) }),
   /** Answered by `parked`, or by more entries when the journal had grown past `given`. */
   z.object({ t: z.literal("park"), ...attempt, given: z.int().min(0), awaiting: z.array(callKeySchema).max(10_000) }),
+  /** The entries that the lease takes to be kept are not: all are wanted, from the first on. */
+  z.object({ t: z.literal("lacks"), ...attempt }),
   z.object({
     t: z.literal("emit"),
     seq,
@@ -165,6 +169,8 @@ export const leaseSchema = z.object({
   seed: z.string().exactOptional(),
   openedAtMs: z.number().exactOptional(),
   journalEnd: z.int().min(0).exactOptional(),
+  /** Entries up to position `p` are not sent: the agent had them. `mark` is that of the last one (`entry-mark.ts`). */
+  kept: z.object({ p: z.int().min(1), mark: z.string().max(1_000) }).exactOptional(),
 });
 export type Lease = z.infer<typeof leaseSchema>;
 

@@ -22,10 +22,16 @@ export async function start(options: Parameters<typeof startJourney>[0] = {}): P
 
 const agentId = (digit: number) => `agt_${"0".repeat(25)}${digit}`;
 
-export async function connect(journey: Started, tasks: number, workflows: number, digit = 1): Promise<FakeAgent> {
+export async function connect(
+  journey: Started,
+  tasks: number,
+  workflows: number,
+  digit = 1,
+  hello: Parameters<FakeAgent["hello"]>[0] = {},
+): Promise<FakeAgent> {
   const agent = new FakeAgent(agentId(digit));
   journey.fleet.accept(agent.socket);
-  agent.hello();
+  agent.hello(hello);
   await agent.next("welcome");
   agent.credit(tasks, workflows);
   return agent;

@@ -1,6 +1,8 @@
 import type { WebSocket } from "ws";
 import type { TaskId } from "#shared/domain/ids.ts";
 import type { CoordinatorFrame, Lease, Result } from "#shared/protocol/agent.ts";
+import type { Entry } from "#shared/protocol/common.ts";
+import { entryMark } from "#shared/protocol/entry-mark.ts";
 import { FakeAgent } from "./fake-agent.ts";
 import { RandomProgram } from "./random-program.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -11,6 +13,7 @@ interface Held {
   /** When a task ends, or a workflow that waits is to be parked. */
   dueMs: number;
   over: boolean;
+  lacking: boolean;
 }
 
 interface Unaccepted {
@@ -40,6 +43,8 @@ export class RandomAgent {
   readonly #deps: RandomAgentDeps;
   readonly #id: string;
   readonly #held = new Map<TaskId, Held>();
+  /** What the programs that it parked had been given. */
+  readonly #journals = new Map<TaskId, readonly Entry[]>();
   #unaccepted: Unaccepted[] = [];
   #link: FakeAgent | null = null;
   #seen = 0;
@@ -99,7 +104,7 @@ export class RandomAgent {
       fence: lease.fence,
       ...(program ? { given: program.given } : {}),
     }));
-    link.hello({ leases });
+    link.hello({ leases, keepsJournals: true });
   }
 
   #receive(frame: CoordinatorFrame): void {
@@ -116,9 +121,12 @@ export class RandomAgent {
       case "settled":
         this.#deliver(frame);
         return;
-      case "parked":
+      case "parked": {
+        const program = this.#heldOf(frame)?.program;
+        if (program) this.#journals.set(frame.task, program.entries);
         this.#forget(frame);
         return;
+      }
       case "stop":
         this.#stop(frame);
         return;
@@ -146,14 +154,30 @@ export class RandomAgent {
     if (random.chance(this.#deps.isWild() ? 0.03 : 0)) return;
     const program = lease.kind === "workflow" ? new RandomProgram(lease) : null;
     const dueMs = nowMs() + random.between(0, program ? parkAfterMs : taskMsMax);
-    this.#held.set(lease.task, { lease, program, dueMs, over: false });
+    const held = { lease, program, dueMs, over: false, lacking: false };
+    this.#held.set(lease.task, held);
+    if (program) this.#recall(held, program);
     const t = random.chance(0.5) ? "started" : "leased";
     this.#link?.send({ t, leases: [{ task: lease.task, fence: lease.fence }] });
   }
 
+  #recall(held: Held, program: RandomProgram): void {
+    const { task, fence, kept } = held.lease;
+    if (!kept) return;
+    const entries = this.#journals.get(task) ?? [];
+    const last = entries.at(-1);
+    if (last?.p === kept.p && entryMark(last) === kept.mark && this.#deps.random.chance(0.7)) {
+      for (const entry of entries) program.take(entry);
+      return;
+    }
+    held.lacking = true;
+    this.#link?.send({ t: "lacks", task, fence });
+  }
+
   #deliver(frame: Extract<CoordinatorFrame, { t: "settled" }>): void {
     const held = this.#heldOf(frame);
-    if (!held?.program) return;
+    if (!held?.program || (held.lacking && frame.entries[0]?.p !== 1)) return;
+    held.lacking = false;
     for (const entry of frame.entries) {
       if (entry.p !== held.program.given + 1) {
         this.violations.push(`${frame.task}: entry ${entry.p} after ${held.program.given}`);

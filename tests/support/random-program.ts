@@ -78,6 +78,7 @@ export class RandomProgram {
   #unread = 0;
   #cancelled = false;
   given = 0;
+  readonly entries: Entry[] = [];
 
   constructor(lease: Lease) {
     this.#lease = lease;
@@ -86,6 +87,7 @@ export class RandomProgram {
 
   take(entry: Entry): void {
     this.given = entry.p;
+    this.entries.push(entry);
     if (entry.e === "settled") {
       this.#settled.set(entry.key, entry.outcome);
       const wait = this.#waits.indexOf(entry.key);

@@ -116,3 +116,17 @@ export const nest = workflow(
 /** A workflow cannot name itself in its own initialiser's type: this says what it gives. */
 const deeper = async ({ levels, counted }: { levels: number; counted: Counted }): Promise<number> =>
   await nest({ ...counted, levels: levels - 1 });
+
+/** Has a long journal when it begins to wait, again and again, and answers each signal with a task. */
+export const historian = workflow(
+  { name: "historian", input: Counted.extend({ entries: z.number(), signals: z.number() }) },
+  async ({ entries, signals, ...counted }) => {
+    const notes = Array.from({ length: entries / 2 }, (_, value) => note({ ...counted, value }));
+    let sum = (await Promise.all(notes)).reduce((all, value) => all + value, 0);
+    for (let n = 0; n < signals; n += 1) {
+      const said = await waitForSignal<number>("say");
+      sum += await note({ ...counted, value: said }, { key: `answer ${n}` });
+    }
+    return sum;
+  },
+);
