@@ -204,7 +204,7 @@ describe("a run that has to stay", () => {
     const { retention } = stand.coordinator();
     await sweepAll(stand, retention);
     expect(await journey.read(run)).toMatchObject({ state: "succeeded" });
-    const later = await stand.journey();
+    const later = await stand.journey([work]);
     later.agent.done(work, "late");
     await until(async () => (await stateOf(run, "work#1")) === "succeeded", "the detached task's end");
     later.close();

@@ -6,6 +6,7 @@ import { createRetention } from "#coordinator/retention/retention.ts";
 import { allPartitions } from "#coordinator/state/projects.ts";
 import type { RunId } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { FakeAgent } from "./fake-agent.ts";
 import { memoryBlobs } from "./memory-blobs.ts";
@@ -48,12 +49,12 @@ export function retentionStand(options: { readonly partitions?: number } = {}) {
     return { mover, blobs, retention };
   }
 
-  /** A whole coordinator with an agent. It is closed before time is put forward, so that nothing happens unasked. */
-  async function journey() {
+  /** A whole coordinator with an agent, which may still hold leases. It is closed before time is put forward, so that nothing happens unasked. */
+  async function journey(leases: readonly AttemptName[] = []) {
     const started = await startJourney({ engine, clock, partitions: count, blobs: store });
     const agent = new FakeAgent();
     started.fleet.accept(agent.socket);
-    agent.hello();
+    agent.hello({ leases: leases.map(({ task, fence }) => ({ task, fence })) });
     await agent.next("welcome");
     agent.credit(8, 8);
     return { ...started, agent };
