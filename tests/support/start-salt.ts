@@ -48,6 +48,8 @@ export interface StartSaltOptions {
   readonly slots?: number;
   /** More flags of the coordinator. */
   readonly coordinator?: readonly string[];
+  /** More variables of the coordinator. */
+  readonly coordinatorEnv?: NodeJS.ProcessEnv;
   /** Of coordinator and agents. Default `warn` and `info`. */
   readonly logLevel?: string;
   /** Looks at what all processes have left, before it is removed by `close`. */
@@ -64,7 +66,7 @@ export async function startSalt(options: StartSaltOptions = {}): Promise<Salt> {
   const coordinators: SaltProcess[] = [];
   const startCoordinator = async (): Promise<SaltProcess> => {
     const args = ["coordinator", "--data", data, "--port", port, "--log-level", logLevel ?? "warn", ...flags];
-    coordinator = startProcess(args, { cwd: folder, env: bare });
+    coordinator = startProcess(args, { cwd: folder, env: { ...bare, ...options.coordinatorEnv } });
     coordinators.push(coordinator);
     const [, found = ""] = await coordinator.said(/listens on http:\/\/127\.0\.0\.1:(\d+)/);
     port = found;
