@@ -58,7 +58,7 @@ describeWithS3("S3 behind a bad network", (server) => {
   afterEach(async () => {
     proxy.fault = () => null;
     await blobs.close();
-    await proxy.close();
+    await proxy.close().catch(() => undefined);
   });
 
   test("A13 a store that asks to slow down is asked again, and nobody notices", async () => {
@@ -110,6 +110,44 @@ describeWithS3("S3 behind a bad network", (server) => {
     await blobs.put(sha256(large), Readable.from([large]), large.length);
     expect(await blobs.has([sha256(some), sha256(large)])).toEqual([some.length, large.length]);
   });
+
+  test("A13 while the store takes nothing, an upload is read no further than what may be on its way", async () => {
+    let pulled = 0;
+    const chunk = Buffer.alloc(1024 * 1024, "salt ");
+    const endless = Readable.from(
+      (function* () {
+        for (;;) {
+          pulled += chunk.length;
+          yield chunk;
+        }
+      })(),
+    );
+    let parts = 0;
+    const held = { kind: "delay", ms: 60_000 } as const;
+    proxy.fault = (request) => {
+      if (!isPart(request)) return null;
+      parts += 1;
+      return held;
+    };
+    const put = blobs.put(sha256(large), endless, Number.MAX_SAFE_INTEGER);
+    await expect.poll(() => parts, { timeout: 10_000 }).toBe(limits.blobPartsInFlight);
+    let before = -1;
+    await expect
+      .poll(
+        () => {
+          const still = pulled === before;
+          before = pulled;
+          return still;
+        },
+        { interval: 200, timeout: 10_000 },
+      )
+      .toBe(true);
+    expect(pulled).toBeLessThanOrEqual(limits.blobPartBytes * (limits.blobPartsInFlight + 1) + 4 * chunk.length);
+    endless.destroy(new Error("the link was cut"));
+    proxy.fault = () => null;
+    await proxy.close();
+    await expect(put).rejects.toThrow();
+  }, 60_000);
 
   test("A13 an upload whose answer was lost is found to be there", async () => {
     befall({ kind: "cutAnswer", afterBytes: 0 }, 1);
