@@ -1,10 +1,13 @@
 import type { Engine } from "#coordinator/engine/engine.ts";
 import { type RunRecord, runKey } from "#coordinator/records.ts";
 import { type Partition, partitionAt, type RunId } from "#shared/domain/ids.ts";
+import type { Clock } from "#shared/ports.ts";
+import type { Trigger } from "#shared/protocol/manifest.ts";
 import { SeededRandom } from "../support/seeded-random.ts";
 import { Clients } from "./clients.ts";
 import { EngineRoom } from "./engine-room.ts";
 import { drawFaults, type FaultPlan } from "./faults.ts";
+import { Life } from "./life.ts";
 import { Meddler } from "./meddler.ts";
 import { Network } from "./network.ts";
 import { register } from "./register.ts";
@@ -36,6 +39,8 @@ export class Cluster {
   readonly clients: Clients;
   readonly agents: SimAgent[];
   coordinators: SimCoordinator[] = [];
+  /** Agents that find no way to a coordinator. */
+  readonly unreachableFor = new Set<string>();
   /** What should never have been said. */
   readonly broken: string[] = [];
   readonly meddler: Meddler;
@@ -58,7 +63,7 @@ export class Cluster {
       scheduler,
       trace,
       random: this.random("network"),
-      route: () => this.anyCoordinator(),
+      route: (from) => (this.unreachableFor.has(from.split(".")[0] ?? "") ? null : this.anyCoordinator()),
       onWrong: onBroken,
     });
     this.clients = new Clients({
@@ -72,14 +77,19 @@ export class Cluster {
     this.meddler = new Meddler(this, this.random("meddler"));
   }
 
+  /** A clock like those of the agents' machines. */
+  get agentsClock(): Clock {
+    return new Life("clock", this.scheduler, { offsetMs: Date.UTC(2026, 0, 1) }, 0).clock;
+  }
+
   /** Any that is there; one that hangs is dialled too. */
   anyCoordinator(): SimCoordinator | null {
     const living = this.coordinators.filter(({ life, draining }) => life.alive && !draining);
     return living[this.#ownRandom.between(0, living.length - 1)] ?? null;
   }
 
-  async begin(): Promise<void> {
-    await register(this);
+  async begin(triggers: readonly Trigger[] = []): Promise<void> {
+    await register(this, triggers);
     this.keepCoordinators();
     for (const agent of this.agents) agent.start();
   }

@@ -62,6 +62,15 @@ const usualMs: Readonly<Record<Meddling, number>> = {
   fullDisk: 15_000,
 };
 
+/** A plan without chance: what goes wrong is up to the test. */
+export const quiet: Omit<FaultPlan, "coordinators" | "agents" | "partitions"> = {
+  wildForMs: 0,
+  leaseTtlMs: 6_000,
+  every: Object.fromEntries(meddlings.map((what) => [what, null])) as Record<Meddling, null>,
+  engine: { refuse: 0, loseAnswer: 0, applyLate: 0, delay: 0, delayMsMax: 100, dropHint: 0, repeatHint: 0 },
+  task: { crash: 0, hang: 0, slow: 0 },
+};
+
 export function drawFaults(random: SeededRandom): FaultPlan {
   const rate = (max: number) => (random.chance(0.5) ? random.float() * max : 0);
   const every = Object.fromEntries(

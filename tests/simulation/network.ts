@@ -18,7 +18,7 @@ interface NetworkDeps {
   readonly random: SeededRandom;
   readonly trace: Trace;
   /** Where a dial arrives; null when nobody is there. */
-  readonly route: (url: string) => Host | null;
+  readonly route: (from: string) => Host | null;
   readonly onWrong: (what: string) => void;
 }
 
@@ -38,13 +38,15 @@ export class Network {
   readonly #deps: NetworkDeps;
   /** Every message takes so much longer, at most. */
   lagMs = 0;
+  /** What arrives in place of a message: for peers that say what ours would not. */
+  tamper: Record<"up" | "down", (text: string) => readonly string[]> = { up: (text) => [text], down: (text) => [text] };
 
   constructor(deps: NetworkDeps) {
     this.#deps = deps;
   }
 
   dialFrom(life: Life): Dial {
-    return ({ url }, events) => new Connection({ ...this.#deps, network: this, url, client: life, events });
+    return (_target, events) => new Connection({ ...this.#deps, network: this, client: life, events });
   }
 
   latencyMs(): number {
@@ -55,7 +57,6 @@ export class Network {
 
 interface ConnectionDeps extends NetworkDeps {
   readonly network: Network;
-  readonly url: string;
   readonly client: Life;
   readonly events: LinkEvents;
 }
@@ -93,9 +94,9 @@ export class Connection implements Link {
   }
 
   #arrive(): void {
-    const { client, network, route, url } = this.#deps;
+    const { client, network, route } = this.#deps;
     if (!this.#clientOpen) return;
-    const host = route(url);
+    const host = route(client.name);
     if (host === null || host.life.stopped) {
       // Refused at once, or not answered.
       client.reach(host === null ? network.latencyMs() : handshakeMs, () => this.#endClient(1006, "no answer"));
@@ -116,8 +117,10 @@ export class Connection implements Link {
     if (!this.#clientOpen) return;
     this.#credit.said(text);
     this.#up(() => {
-      this.#deps.trace.note(this.clientName, `→ ${this.serverName}`, text);
-      this.#socket.emit("message", Buffer.from(text), false);
+      for (const arrived of this.#deps.network.tamper.up(text)) {
+        this.#deps.trace.note(this.clientName, `→ ${this.serverName}`, arrived);
+        this.#socket.emit("message", Buffer.from(arrived), false);
+      }
     });
   }
 
@@ -169,11 +172,19 @@ export class Connection implements Link {
     this.#bufferedBytes += text.length;
     this.#down(() => {
       this.#bufferedBytes -= text.length;
-      this.#deps.trace.note(this.clientName, `← ${this.serverName}`, text);
-      for (const wrong of this.#credit.heard(text)) this.#deps.onWrong(`${this.clientName} ${wrong}`);
       this.#deps.events.alive();
-      this.#deps.events.message(text);
+      for (const arrived of this.#deps.network.tamper.down(text)) this.#hear(arrived);
     });
+  }
+
+  #hear(text: string): void {
+    this.#deps.trace.note(this.clientName, `← ${this.serverName}`, text);
+    for (const wrong of this.#credit.heard(text)) this.#deps.onWrong(`${this.clientName} ${wrong}`);
+    this.#deps.events.message(text);
+  }
+
+  get bufferedBytes(): number {
+    return this.#bufferedBytes;
   }
 
   // Either way.

@@ -34,6 +34,8 @@ export class World {
   readonly #fences = new Map<string, number>();
   readonly #deps: WorldDeps;
   wild = true;
+  /** How long an execution takes, where a test says so. */
+  lastsMs: ((execution: Execution) => number) | null = null;
 
   constructor(deps: WorldDeps) {
     this.#deps = deps;
@@ -75,7 +77,8 @@ export class World {
       }
       const isHung = fate < faults.crash + faults.hang;
       const isSlow = fate < faults.crash + faults.hang + faults.slow;
-      await this.#pass(process, context, isHung ? 600_000 : random.float() * (isSlow ? 4_000 : 30));
+      const usualMs = random.float() * (isSlow ? 4_000 : 30);
+      await this.#pass(process, context, isHung ? 600_000 : (this.lastsMs?.(execution) ?? usualMs));
       return body();
     } finally {
       execution.endedAtMs = nowMs();
