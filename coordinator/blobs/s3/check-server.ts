@@ -1,9 +1,10 @@
-import { DeleteObjectCommand, GetObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, PutObjectCommand } from "@aws-sdk/client-s3";
 import { SaltError } from "#shared/domain/errors.ts";
 import { sha256 } from "#shared/domain/ids.ts";
+import { limits } from "#shared/domain/limits.ts";
 import type { Random } from "#shared/ports.ts";
 import { presignUpload } from "./presign-object.ts";
-import { statusOf } from "./s3-error.ts";
+import { isAbsent, statusOf } from "./s3-error.ts";
 import type { S3Server, S3Store } from "./s3-store.ts";
 
 /** Each is what goes wrong or less well, and what to do. */
@@ -31,6 +32,7 @@ export async function checkServer(store: S3Store, random: Random): Promise<S3Fin
       });
     }
     await requireReadable(store, written);
+    await requireAbsence(store, refused);
     const bindsUploads = await tryBoundUpload({ ...store, server: { ...store.server, createOnly } }, refused);
     if (!bindsUploads) {
       warnings.push({
@@ -87,19 +89,32 @@ async function requireReadable(store: S3Store, key: ObjectKey): Promise<void> {
   });
 }
 
+/** Without s3:ListBucket, S3 answers 403 for what is not there: nobody could be told from it that a blob is missing. */
+async function requireAbsence(store: S3Store, key: ObjectKey): Promise<void> {
+  await store.attempt(`look for what is not in bucket '${store.bucket}'`, async () => {
+    try {
+      await store.client.send(new HeadObjectCommand(key));
+    } catch (error) {
+      if (!isAbsent(error)) throw error;
+    }
+  });
+}
+
 /** Whether other bytes, and bytes without the signed digest, are refused. */
 async function tryBoundUpload(store: S3Store, key: ObjectKey): Promise<boolean> {
   // To the address that the coordinator has: agents' may not be reachable from here.
   const here = { ...store, signer: store.client };
   const signed = await presignUpload(here, key, { sha256: sha256(text), bytes: otherText.length, expiresIn });
   const { "x-amz-checksum-sha256": _, ...without } = signed.headers;
+  const common = { method: "PUT", body: otherText, redirect: "error" } as const;
   const answers = await store.attempt(`try a signed upload to bucket '${store.bucket}'`, () =>
     Promise.all(
       [signed.headers, without].map((headers) =>
-        fetch(signed.url, { method: "PUT", body: otherText, headers, redirect: "error" }),
+        fetch(signed.url, { ...common, headers, signal: AbortSignal.timeout(limits.blobIdleMs) }),
       ),
     ),
   );
+  for (const answer of answers) await answer.body?.cancel();
   return answers.every((answer) => answer.status >= 400 && answer.status < 500);
 }
 

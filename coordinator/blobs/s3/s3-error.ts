@@ -4,6 +4,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 interface S3Failure {
   readonly name?: string;
   readonly code?: string;
+  readonly cause?: { readonly code?: string };
   readonly message?: string;
   readonly $metadata?: { readonly httpStatusCode?: number; readonly requestId?: string };
   readonly $response?: { readonly headers?: Readonly<Record<string, string>> };
@@ -135,11 +136,13 @@ function networkFinding(failure: S3Failure, where: S3Where): Finding | null {
   if (failure.message?.startsWith("Region is missing")) {
     return { why: "its region is not known", next: "Give --s3-region, or set AWS_REGION." };
   }
-  const broken = failure.code !== undefined || ["TimeoutError", "AbortError"].includes(failure.name ?? "");
+  // What fetch throws has its reason in the cause.
+  const code = failure.code ?? failure.cause?.code;
+  const broken = code !== undefined || ["TimeoutError", "AbortError"].includes(failure.name ?? "");
   if (!broken) return null;
-  const virtualHost = failure.code === "ENOTFOUND" && where.endpoint !== undefined;
+  const virtualHost = code === "ENOTFOUND" && where.endpoint !== undefined;
   return {
-    why: `${addressOf(where)} cannot be reached (${failure.code ?? failure.message})`,
+    why: `${addressOf(where)} cannot be reached (${code ?? failure.message})`,
     next: virtualHost
       ? "Check --s3-endpoint, and give --s3-path-style when buckets have no host names of their own."
       : "Check --s3-endpoint, and that the store is up.",

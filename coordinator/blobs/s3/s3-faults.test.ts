@@ -262,6 +262,15 @@ describeWithS3("S3 behind a bad network", (server) => {
     expect((await refusal(answer(400, "ExpiredToken"))).next).toContain("Renew");
     expect((await refusal(answer(403, "RequestTimeTooSkewed"))).next).toContain("time server");
     expect((await refusal(answer(400, "KMS.DisabledException"))).next).toContain("--s3-sse");
+    const about = async (fault: Fault, which: (request: IncomingMessage) => boolean) => {
+      befall(fault, Number.POSITIVE_INFINITY, which);
+      return (await open().catch((reason: unknown) => reason)) as { code: string; message: string; next: string };
+    };
+    const unlisted = await about({ kind: "answer", status: 403, code: "" }, ({ method }) => method === "HEAD");
+    expect(unlisted).toMatchObject({ code: "Unavailable", next: expect.stringContaining("s3:ListBucket") });
+    const isSigned = ({ url }: IncomingMessage) => url?.includes("X-Amz-Signature") === true;
+    const cut = await about({ kind: "cutRequest", afterBytes: 0 }, isSigned);
+    expect(cut).toMatchObject({ code: "Unavailable", message: expect.stringContaining("try a signed upload") });
     proxy.fault = () => ({ kind: "answer", status: 507, code: "XMinioStorageFull" });
     await expect(open()).rejects.toMatchObject({ code: "NoSpace" });
   });
