@@ -1,6 +1,7 @@
 import { Command, Help, Option } from "commander";
 import type { Cli } from "./cli.ts";
 import { type Client, createClient } from "./client.ts";
+import { keepFlags, keepText, variableOf } from "./keep-flags.ts";
 import { s3Flags } from "./s3-flags.ts";
 import { type Flags, readSettings, type Settings } from "./settings.ts";
 
@@ -62,6 +63,15 @@ export class SaltCommand extends Command {
       "AWS_ACCESS_KEY_ID, …",
       "credentials for the bucket, as AWS's own tools take them",
     ]);
+  }
+
+  /** The flags and variables that say how long things are kept. */
+  withKeep(): this {
+    for (const keep of keepFlags) {
+      const what = `keep ${keep.what}; never: for ever (default: ${keepText(keep.defaultMs)})`;
+      this.addOption(new Option(`--keep-${keep.name} <duration>`, what));
+    }
+    return this.environment(...keepFlags.map((keep) => [variableOf(keep), `as --keep-${keep.name}`] as const));
   }
 
   /** Runs the action with its options; what it returns is the exit code, nothing is 0. */

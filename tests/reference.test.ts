@@ -180,6 +180,8 @@ function inWords(name: string, value: number): string {
     const [unit, size] = units.find(([, bytes]) => value % bytes === 0) ?? (["bytes", 1] as const);
     return `${value / size} ${unit}`;
   }
+  const days = value / (24 * 3_600_000);
+  if (name.endsWith("Ms") && days > 1 && Number.isInteger(days)) return `${days} days`;
   if (name.endsWith("Ms")) return value % 3_600_000 === 0 ? `${value / 3_600_000} h` : `${value / 1_000} s`;
   return value.toLocaleString("en");
 }

@@ -6,6 +6,7 @@ import type { Cli } from "../cli.ts";
 import type { CommandOptions, SaltCommand } from "../command.ts";
 import { dataFolder } from "../data-folder.ts";
 import { parseDuration } from "../duration.ts";
+import { readAges } from "../keep-flags.ts";
 import { parsePartitions, parsePort } from "../parse-flags.ts";
 import { readS3 } from "../s3-flags.ts";
 import { logLevels, type ServerVoice, withVoice } from "../server-log.ts";
@@ -38,6 +39,7 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
       "how long a workflow that only waits keeps its process",
       durationFlag(limits.parkAfterMs),
     )
+    .withKeep()
     .option("--log-level <level>", logLevels.join(", "), "info")
     .examples(
       ["salt coordinator", "on this machine only"],
@@ -47,6 +49,7 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
         "salt coordinator --redis redis://10.0.0.5:6379/0 --s3 s3://salt/production --s3-region eu-west-1",
         "with binaries and large values in a bucket, which agents then fetch from there",
       ],
+      ["salt coordinator --keep-runs 7d --keep-logs 2d", "for less time than by default"],
       ["salt coordinator --redis redis-cluster://10.0.0.5:6379,10.0.0.6:6379", "on a Redis Cluster"],
     )
     .environment(["SALT_REDIS_URL", "as --redis; keeps a password out of the list of processes"])
@@ -65,6 +68,7 @@ async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerV
     allowRemote: Boolean(options.allowRemote),
     leaseTtlMs: parseLeaseTtl(String(options.leaseTtl)),
     parkAfterMs: parseDuration(String(options.parkAfter)),
+    ages: readAges(cli, options),
     logger,
   });
   // Before anything is said, so that who waits for it may stop us at once.

@@ -12,6 +12,7 @@ import {
   until,
 } from "../../tests/support/retention-stand.ts";
 import { auditLog, auditWrite } from "../state/audit.ts";
+import { sendEvent } from "../triggers/events.ts";
 import { auditPerSweepMax } from "./trim-audit.ts";
 
 let stand: RetentionStand;
@@ -81,6 +82,7 @@ describe("events", () => {
     expect(await named(/\}event\//)).toHaveLength(1);
     const wait = { kind: "event", key: "event:paid#1", name: "paid", match: { "/n": 7 }, digest };
     agent.calls(workflow, [wait]);
+    await until(async () => (await named(/\}subscriptions\//)).length === 1, "the wait");
     await journey.runs.sendEvent({ ...paid, id: "late", value: { json: '{"n":7,"late":true}' } });
     const entries = await agent.entries((entry) => entry.e === "settled");
     expect(entries.at(-1)).toMatchObject({ key: "event:paid#1", value: { json: '{"n":7,"late":true}' } });

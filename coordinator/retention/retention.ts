@@ -44,7 +44,7 @@ export const runsPerSweepMax = 100;
 
 export function createRetention(deps: RetentionDeps): Retention {
   const ages: Ages = { ...defaultAges, ...deps.ages };
-  const eventsMs = Math.max(ages.eventsMs, limits.keepEventsMsMin);
+  const eventsMs = Math.max(ages.eventsMs, limits.keepEventsLeastMs);
   const blobSweep = { ...deps, blobs: deps.store, keepMs: Math.max(ages.blobsMs, limits.keepBlobsMs) };
   return {
     async sweep(partition) {

@@ -92,7 +92,7 @@ export const limits = {
   /** A blob from when it was last used on, that nothing refers to; also the least that can be asked for. */
   keepBlobsMs: 24 * 3600_000,
   /** The least time for which events are kept: waits look back so far. */
-  keepEventsMsMin: 15 * 60_000,
+  keepEventsLeastMs: 15 * 60_000,
   /** The newest releases of a project, which are kept whatever their age. */
   keepReleasesNewest: 20,
   stackCharsMax: 8_000,
