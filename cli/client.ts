@@ -30,6 +30,8 @@ export interface CallRequest<Name extends RouteName> {
   /** Sent as they are, in place of `body`. */
   readonly bytes?: { readonly stream: Readable; readonly length: number };
   readonly headers?: Readonly<Record<string, string>>;
+  /** An answer 307 is given as it is, in place of an error. It is never followed. */
+  readonly redirects?: true;
   readonly signal?: AbortSignal;
 }
 
@@ -89,7 +91,7 @@ async function openRoute<Name extends RouteName>(
   }
   const answer = await send(settings, url, method.toUpperCase(), request);
   const status = answer.statusCode ?? 0;
-  if (status >= 200 && status < 300) return answer;
+  if ((status >= 200 && status < 300) || (status === 307 && request.redirects)) return answer;
   throw problemError(settings, status, await readText(answer));
 }
 

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { sha256 } from "#shared/domain/ids.ts";
 import type { BuiltBinary } from "./build/build-project.ts";
 import { createClient, readText } from "./client.ts";
-import { putIntoStore } from "./store-upload.ts";
+import { putIntoStore } from "./store-requests.ts";
 import { type FakeApi, sendProblem, startFakeApi } from "./testing/fake-api.ts";
 import { uploadBinary } from "./upload-binary.ts";
 

@@ -3,7 +3,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import type { SignedUpload } from "#shared/protocol/blobs.ts";
 import type { BuiltBinary } from "./build/build-project.ts";
 import type { Client } from "./client.ts";
-import { putIntoStore } from "./store-upload.ts";
+import { putIntoStore } from "./store-requests.ts";
 
 export interface UploadDeps {
   readonly client: Client;

@@ -2,10 +2,11 @@ import type { Failure } from "#shared/domain/errors.ts";
 import type { RunView } from "#shared/protocol/api.ts";
 import { cleanText } from "../clean-text.ts";
 import { type Cli, note } from "../cli.ts";
-import { type Client, readText } from "../client.ts";
+import type { Client } from "../client.ts";
 import { durationText } from "../duration.ts";
 import { exitCodes } from "../exit-codes.ts";
 import { coloursFor, paintStatus, printJson } from "../output.ts";
+import { readOutput } from "../read-output.ts";
 import type { WatchEnd } from "./watch-run.ts";
 
 /** Says how watching ended and prints the run's output on stdout. Returns the exit code. */
@@ -35,12 +36,12 @@ export function exitCodeOfRun(run: RunView, cancelledHere: boolean): number {
 
 export async function outputOf(client: Client, run: RunView): Promise<unknown> {
   if (run.output === null) return null;
-  return JSON.parse(await readText(await client.open("getOutput", { params: { run: run.id } })));
+  return JSON.parse(await readOutput(client, run));
 }
 
 /** The output's JSON: indented on a terminal, as it is into a pipe. */
 export async function printOutput(cli: Cli, client: Client, run: RunView): Promise<void> {
-  const text = await readText(await client.open("getOutput", { params: { run: run.id } }));
+  const text = await readOutput(client, run);
   cli.stdout.write(`${cli.stdout.isTTY ? JSON.stringify(JSON.parse(text), null, 2) : text.trimEnd()}\n`);
 }
 
