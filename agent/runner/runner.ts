@@ -206,7 +206,7 @@ export class Runner implements ProgramOwner {
     } else if (attempt.phase === "running") {
       program?.kill({ culprit: attempt, failure });
     } else if (attempt.phase !== "gone") {
-      if (attempt.phase === "given") program?.withdraw(attempt);
+      this.#takeBack(attempt);
       this.#conclude(attempt, { kind: "fail", failure }, 0);
     }
   }

@@ -232,3 +232,22 @@ test("C11 an attempt that several of its values cannot be brought for is reporte
   await coordinator.settle(coordinator.flow(program, "waits", null, { input: missing("c") }));
   expect(coordinator.reports().filter((report) => report.task === task)).toHaveLength(1);
 });
+
+test("C11 an attempt that fails while it waits for a process is not given to it any more", async () => {
+  stand = await openStand();
+  const { coordinator } = stand;
+  // The binary is here, so that nothing is waited for but the process.
+  await coordinator.settle(coordinator.lease(program, "noop"));
+  const lost = coordinator.flow(program, "waits");
+  const { task, fence } = lost;
+  const missing = { blob: "d".repeat(64) as Sha256, bytes: 20_000 };
+  coordinator.send({ t: "leases", leases: [lost] });
+  coordinator.send({ t: "settled", task, fence, entries: [called(1, "a#1"), settled(2, "a#1", missing)] });
+  expect((await coordinator.report(lost)).result).toMatchObject({ kind: "fail" });
+  const next = coordinator.flow(program, "waits");
+  coordinator.send({ t: "leases", leases: [next] });
+  const entries = [settled(1, "a#1", { json: '"finish"' })];
+  coordinator.send({ t: "settled", task: next.task, fence: next.fence, entries });
+  expect((await coordinator.report(next)).result).toMatchObject({ kind: "done" });
+  expect(coordinator.reports().filter((report) => report.task === task)).toHaveLength(1);
+});
