@@ -65,6 +65,7 @@ export class Cluster {
       random: this.random("network"),
       route: (from) => (this.unreachableFor.has(from.split(".")[0] ?? "") ? null : this.anyCoordinator()),
       onWrong: onBroken,
+      isLive: ({ task, fence }) => this.room.isLive(task, fence),
     });
     this.clients = new Clients({
       ...{ scheduler, trace, onBroken },

@@ -94,6 +94,11 @@ export class EngineRoom {
     return new EngineLine(failing, life, () => this.#latencyMs());
   }
 
+  /** Whether a lease is held. */
+  isLive(member: string, fence: number): boolean {
+    return this.#held.has(member) && this.grants.get(member)?.at(-1)?.fence === fence;
+  }
+
   calm(): void {
     this.#calm = true;
     this.slowness = 1;

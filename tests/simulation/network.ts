@@ -1,6 +1,7 @@
 import { EventEmitter } from "node:events";
 import type { WebSocket } from "ws";
 import type { Dial, Link, LinkEvents } from "#agent/connection/dial.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import { CreditWatch } from "./credit-watch.ts";
 import type { Life } from "./life.ts";
@@ -20,6 +21,8 @@ interface NetworkDeps {
   /** Where a dial arrives; null when nobody is there. */
   readonly route: (from: string) => Host | null;
   readonly onWrong: (what: string) => void;
+  /** Whether a lease is held, as the engine has it. */
+  readonly isLive: (lease: AttemptName) => boolean;
 }
 
 /** How a connection ends when its network does: which side hears of it, and whether what is on its way still arrives. */
@@ -67,7 +70,7 @@ interface ConnectionDeps extends NetworkDeps {
  */
 export class Connection implements Link {
   readonly #deps: ConnectionDeps;
-  readonly #credit = new CreditWatch();
+  readonly #credit: CreditWatch;
   readonly #socket = new EventEmitter();
   #server: Host | null = null;
   #clientOpen = true;
@@ -80,6 +83,7 @@ export class Connection implements Link {
 
   constructor(deps: ConnectionDeps) {
     this.#deps = deps;
+    this.#credit = new CreditWatch(deps.isLive);
     deps.client.onEnd(() => this.#clientGone());
     // After the dialler has the link in hand.
     deps.client.send(deps.network.latencyMs(), () => this.#arrive());

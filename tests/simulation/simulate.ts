@@ -21,12 +21,18 @@ const lookEveryMs = 1_000;
 export async function simulate(options: ClusterOptions): Promise<Outcome> {
   const cluster = new Cluster(options);
   setWorld(cluster.world);
+  // What would have ended a process of the cluster.
+  const onUncaught = (error: unknown) => cluster.broken.push(`uncaught: ${textOf(error)}`);
+  process.on("uncaughtException", onUncaught);
+  process.on("unhandledRejection", onUncaught);
   let wrong: string[];
   try {
     wrong = await live(cluster);
   } catch (error) {
-    wrong = [`the simulation broke: ${error instanceof Error ? error.stack : error}`];
+    wrong = [...cluster.broken, `the simulation broke: ${textOf(error)}`];
   }
+  process.off("uncaughtException", onUncaught);
+  process.off("unhandledRejection", onUncaught);
   cluster.close();
   setWorld(null);
   return {
@@ -40,6 +46,8 @@ export async function simulate(options: ClusterOptions): Promise<Outcome> {
     cluster,
   };
 }
+
+const textOf = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : String(error));
 
 async function live(cluster: Cluster): Promise<string[]> {
   const { scheduler, plan, meddler } = cluster;
