@@ -15,7 +15,7 @@ import { type Sha256, sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import type { ProgramValue } from "#shared/protocol/task.ts";
-import { FileFinder, filesIn } from "#shared/values/files-in.ts";
+import { FileFinder, filesInBytes } from "#shared/values/files-in.ts";
 import type { BlobClient } from "../cache/blob-client.ts";
 import { AttemptFailed, failureOf } from "../failures.ts";
 import type { Attempt } from "../leases/attempt.ts";
@@ -81,7 +81,7 @@ export function createValues(deps: { blobs: BlobClient; folder: string }): Value
 async function storeBytes(blobs: BlobClient, bytes: Buffer): Promise<Value> {
   const blob = sha256(bytes);
   await blobs.put(blob, bytes);
-  return { blob, bytes: bytes.length, ...named(filesIn(bytes.toString())) };
+  return { blob, bytes: bytes.length, ...named(filesInBytes(bytes)) };
 }
 
 /** The files that a value names, for the coordinator to keep with it. */

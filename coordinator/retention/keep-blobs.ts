@@ -4,7 +4,7 @@ import { isSha256, type Sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { Value } from "#shared/protocol/common.ts";
-import { filesIn } from "#shared/values/files-in.ts";
+import { filesIn, filesInBytes } from "#shared/values/files-in.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { Mover } from "../engine/move.ts";
 import { blobPartition, type KeptBlobs } from "../state/blob-records.ts";
@@ -82,7 +82,7 @@ export function keepBlobs(deps: KeepBlobsDeps): KeptBlobs {
     async put(digest, bytes, bytesMax) {
       if (!isSha256(digest)) return blobs.put(digest, bytes, bytesMax);
       // A value that the coordinator itself stores; of others, who made them says what is in them.
-      const files = bytes instanceof Uint8Array ? filesIn(Buffer.from(bytes).toString()) : [];
+      const files = bytes instanceof Uint8Array ? filesInBytes(bytes) : [];
       await Promise.all(files.map((file) => isKept(file, "refer")));
       await claim(digest, files);
       const put = await blobs.put(digest, bytes, bytesMax);

@@ -1,7 +1,7 @@
 import { partitionOf, type RunId, type sha256, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
 import type { DraftWrite, Move, Mover } from "../engine/move.ts";
-import { closingIndex, countKey, type JournalRecord, journalLog, timersIndex } from "../records.ts";
+import { calledIn, closingIndex, countKey, type JournalRecord, journalLog, timersIndex } from "../records.ts";
 import { letGo, ownedIndex } from "../state/blob-refs.ts";
 import { inlineKey } from "../state/inline-budget.ts";
 import { neededByIndex, type RemovalRecord, removalKey, removingIndex, usersIndex } from "../state/kept-records.ts";
@@ -88,21 +88,31 @@ async function nextStep(engine: Engine, run: RunId, removal: RemovalRecord): Pro
 /** The first entries of the journal with what they tell of: as many as a step takes. */
 async function removeEntries(engine: Engine, run: RunId, entries: readonly LogEntry[]): Promise<DraftWrite[]> {
   const log = journalLog(run);
+  const some = upToCalls(entries, callsPerStepMax);
+  const removals = await Promise.all(
+    some.map(({ value }) => removeEntry(engine, run, JSON.parse(value) as JournalRecord)),
+  );
   const writes: DraftWrite[] = [];
-  let calls = 0;
   let through = 0;
-  for (const { position, value } of entries) {
-    const record = JSON.parse(value) as JournalRecord;
-    if (record.e === "called") calls += 1;
-    if (calls > callsPerStepMax || writes.length > perStepMax) break;
-    const removal = await removeEntry(engine, run, record);
+  for (const [index, removal] of removals.entries()) {
+    if (writes.length > perStepMax) break;
     writes.push(...removal.writes);
     // The rest of it is for the next step, which begins with this entry.
     if (!removal.whole) return [...writes, { kind: "trim", log, through }];
-    through = position;
+    through = some[index]?.position ?? through;
   }
   const isAll = entries.length < entriesPerStepMax && entries.at(-1)?.position === through;
   return [...writes, isAll ? deleted(log) : { kind: "trim", log, through }];
+}
+
+/** The first entries, with so many calls among them. */
+function upToCalls(entries: readonly LogEntry[], max: number): readonly LogEntry[] {
+  let calls = 0;
+  const end = entries.findIndex((entry) => {
+    calls += calledIn([entry]).length;
+    return calls > max;
+  });
+  return end < 0 ? entries : entries.slice(0, end);
 }
 
 async function removeEntry(engine: Engine, run: RunId, record: JournalRecord): Promise<Removal> {

@@ -47,7 +47,7 @@ function ownWrites(
   record: TaskRecord | null,
   log: TaskLogRecord | null,
 ): DraftWrite[] {
-  const timers = (["delay", "call", "queue"] as const).map((kind) => timerMember({ kind, task }));
+  const timers = (["delay", "call", "queue", "agent"] as const).map((kind) => timerMember({ kind, task }));
   const unranked: [Key, string][] = [
     ...timers.map((member): [Key, string] => [timersIndex(partition), member]),
     [resolvingIndex(partition), task],

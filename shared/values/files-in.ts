@@ -13,6 +13,12 @@ export function filesIn(json: string): Sha256[] {
   return [...new Set([...json.matchAll(digestPattern)].map(([, digest]) => digest as Sha256))];
 }
 
+/** The same of a text in UTF-8. Most have none, and are not looked at as text. */
+export function filesInBytes(bytes: Uint8Array): Sha256[] {
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return text.includes('"sha256"') ? filesIn(text.toString()) : [];
+}
+
 /** The same of a text that comes in parts. */
 export class FileFinder {
   readonly #found = new Set<Sha256>();
