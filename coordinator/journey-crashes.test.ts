@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { RunId } from "#shared/domain/ids.ts";
+import { taskCall } from "../tests/support/fake-agent.ts";
 import { connect, ended, start } from "../tests/support/history-steps.ts";
+import { countKey } from "./records.ts";
 
 describe("a workflow's attempt that ended without an answer", () => {
   it("C23 is replayed while its cancelled run still cleans up, so that the compensation is not lost", async () => {
@@ -25,5 +28,23 @@ describe("a workflow's attempt that ended without an answer", () => {
     const failure = { type: "ValueUnavailable", message: "the blob store does not answer", retryable: true };
     agent.report(workflow, { kind: "fail", failure });
     expect(await agent.lease()).toMatchObject({ task: workflow.task, attempt: 2 });
+  });
+});
+
+describe("a run that is tried again", () => {
+  it("C23 counts the warnings of what it takes over", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 1, 1);
+    const run = await journey.open();
+    const workflow = await agent.lease();
+    agent.calls(workflow, [taskCall("work#1")]);
+    const checks = [{ name: "odd", result: "warn" }] as const;
+    agent.report(await agent.lease(), { kind: "done", output: { json: "1" }, checks: [...checks] });
+    await agent.entries((entry) => entry.e === "settled");
+    agent.fail(workflow);
+    await ended(journey, run);
+    const next = await journey.runs.retryRun({ run, by: "test" });
+    const { found } = await journey.engine.get([countKey(next as RunId, "warnings")]);
+    expect(found[0]?.value).toBe("1");
   });
 });

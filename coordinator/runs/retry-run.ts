@@ -151,6 +151,8 @@ const copyEntries: Move<CopyEntries, void> = {
       change.add(countKey(id, task.state as "succeeded"), 1);
     }
     change.add(countKey(id, "calls"), tasks.length);
+    const warnings = tasks.flatMap(({ checks }) => checks).filter(({ result }) => result === "warn").length;
+    if (warnings > 0) change.add(countKey(id, "warnings"), warnings);
     return { transactions: change.drafts(), answer: () => undefined };
   },
 };
