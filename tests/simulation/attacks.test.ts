@@ -5,7 +5,7 @@ import { type CallKey, type RunId, taskId } from "#shared/domain/ids.ts";
 import type { AgentFrame } from "#shared/protocol/agent.ts";
 import type { Cluster } from "./cluster.ts";
 import { quiet } from "./faults.ts";
-import { allRuns } from "./oracles.ts";
+import { allRuns } from "./recount.ts";
 import { expectRest, openRun, pass, said, stage } from "./stage.ts";
 
 async function recordOf<T>(cluster: Cluster, key: ReturnType<typeof runKey>): Promise<T> {

@@ -18,6 +18,8 @@ export type Step =
   | { readonly do: "flaky"; readonly fails: number }
   | { readonly do: "broken" }
   | { readonly do: "checked" }
+  /** A task that does not wait long in its queue. */
+  | { readonly do: "hasty" }
   | { readonly do: "large"; readonly kib: number }
   | { readonly do: "detached" }
   | { readonly do: "emit" };
@@ -31,10 +33,24 @@ export interface Plan {
 
 export const signalValue = 7;
 export const eventValue = 11;
+export const tooLate = "too late";
 export const timedOut = "timed out";
 
 const topKinds = ["signal", "event"] as const;
-const taskKinds = ["await", "fan", "chain", "race", "each", "flaky", "broken", "checked", "large", "detached", "emit"];
+const taskKinds = [
+  "await",
+  "fan",
+  "chain",
+  "race",
+  "each",
+  "flaky",
+  "broken",
+  "checked",
+  "hasty",
+  "large",
+  "detached",
+  "emit",
+];
 const kinds = [...taskKinds, "all", "child", "sleep"];
 
 /** A workflow's plan. Runs that nobody outside knows (`depth` over 0) wait for no signals. */
@@ -101,6 +117,8 @@ function outputsOf(step: Step): readonly unknown[] {
       return ["broken"];
     case "checked":
       return ["checked"];
+    case "hasty":
+      return ["in time", tooLate];
     case "large":
       return [step.kib * 1024];
     case "detached":

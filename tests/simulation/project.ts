@@ -6,6 +6,7 @@ import {
   restart,
   shielded,
   sleep,
+  TaskFailed,
   TimedOut,
   task,
   waitForEvent,
@@ -13,7 +14,7 @@ import {
   workflow,
 } from "#sdk/index.ts";
 import type { TaskContext } from "#sdk/task/task-context.ts";
-import { eventValue, type Plan, type Step, timedOut } from "./plan.ts";
+import { eventValue, type Plan, type Step, timedOut, tooLate } from "./plan.ts";
 import { theWorld } from "./world.ts";
 
 /** The project that the simulated programs are built of: its workflows do what their input, a plan, says. */
@@ -39,6 +40,7 @@ const checked = task(
   { ...patient, name: "checked", checks: { odd: () => ({ result: "warn" as const, message: "odd" }) } },
   (_input: unknown, context) => theWorld().execute(context, () => "checked"),
 );
+const hasty = does("hasty", () => "in time", { queueTimeoutMs: 2_000 });
 const emits = does("emits", () => {
   emit("paid", eventValue);
   return "emitted";
@@ -88,6 +90,11 @@ async function take(step: Step): Promise<unknown> {
       return await flaky(step.fails);
     case "checked":
       return await checked(null);
+    case "hasty":
+      return await hasty(null).catch((error: unknown) => {
+        if (error instanceof TaskFailed && error.failure.type === "QueueTimedOut") return tooLate;
+        throw error;
+      });
     case "detached":
       void echo(1, { detached: true });
       return "left";
