@@ -3,13 +3,15 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { haveRedis } from "../tests/support/redis-server.ts";
 import { usualSizes } from "./bench.ts";
 import { judgeDelivery } from "./fanout.ts";
 import { canReadProcesses } from "./processes.ts";
-import { benchNames, jsonLines, type Row } from "./rows.ts";
+import { haveRestate } from "./restate/start-restate.ts";
+import { type BenchName, benchNames, jsonLines, type Row, rowOf } from "./rows.ts";
 import { type BenchRequest, runBenches } from "./run-benches.ts";
 
-const sizes = { ...usualSizes, tasks: 200, calls: 50 };
+const sizes = { ...usualSizes, tasks: 200, calls: 50, runs: 5, setups: 1, agents: [20], idleMs: 200 };
 
 async function runSmall(request: Partial<BenchRequest>, fanOutWorkflow = "fan-out") {
   const lines: string[] = [];
@@ -26,11 +28,14 @@ async function runSmall(request: Partial<BenchRequest>, fanOutWorkflow = "fan-ou
 const lineSchema = z.strictObject({
   bench: z.enum(benchNames),
   metric: z.string(),
-  value: z.number().nonnegative(),
+  /** Below 0 only where memory was given back meanwhile. */
+  value: z.number(),
   unit: z.string(),
   peer: z.string().exactOptional(),
   peerValue: z.number().nonnegative().exactOptional(),
   ratio: z.number().nonnegative().exactOptional(),
+  ratioMin: z.number().nonnegative().exactOptional(),
+  ratioMax: z.number().nonnegative().exactOptional(),
 });
 
 const fanoutMetrics = [
@@ -65,6 +70,44 @@ test("a fan-out that loses a task makes its rows void, and the exit status 1", {
   expect(said).toContain("void: A fan-out of 200 tasks gave the sum 19701, not 19900.");
 });
 
+const cpuMetric = canReadProcesses ? ["cpu"] : [];
+
+async function metricsOf(name: BenchName): Promise<string[]> {
+  const { status, lines } = await runSmall({ names: [name] });
+  expect(status).toBe(0);
+  return lines.map((line) => lineSchema.parse(JSON.parse(line)).metric);
+}
+
+const bullmqMetrics = ["tasks", ...cpuMetric, "call.p50", "call.p99", "redis.ping"];
+
+test.skipIf(!haveRedis())(
+  "Salt and BullMQ pass the same tasks over the same Redis, near and far",
+  { timeout: 120_000 },
+  async () => {
+    expect(await metricsOf("bullmq")).toEqual([...bullmqMetrics, ...bullmqMetrics.map((metric) => `5ms.${metric}`)]);
+  },
+);
+
+test.skipIf(!haveRestate())("Salt and Restate take the same durable steps", { timeout: 60_000 }, async () => {
+  expect(await metricsOf("restate")).toEqual([
+    "steps",
+    ...cpuMetric,
+    ...["step.p50", "step.p99", "run.p50", "run.p99", "runs"],
+  ]);
+});
+
+const agentMetrics = ["memory", "cpu_of_heartbeat", "cpu_of_renewal", "hand_over.p50", "hand_over.p99"];
+
+test.skipIf(!canReadProcesses)(
+  "light agents are connected, each is handed the task that is for it alone, and all keep and renew one",
+  { timeout: 90_000 },
+  async () => {
+    const of = (engine: string) =>
+      [...agentMetrics, "hand_over.first.p50", "hand_over.first.p99"].map((metric) => `${engine}20.${metric}`);
+    expect(await metricsOf("agents")).toEqual([...of(""), ...(haveRedis() ? of("redis.") : [])]);
+  },
+);
+
 describe("exact delivery", () => {
   test("is each output in the sum, and each task settled once", () => {
     expect(judgeDelivery(4, { sum: 6, settled: 4 })).toBeNull();
@@ -88,6 +131,12 @@ describe("a row", () => {
     expect(ratios).toEqual([0.5, 2]);
   });
 
+  test("has the lowest and the highest ratio of rounds that were made beside each other", () => {
+    const place = { bench: "fanout", metric: "tasks", unit: "tasks/s" } as const;
+    const paired = rowOf(place, [400, 600], { name: "bare", rounds: [1_000, 500] });
+    expect(JSON.parse(jsonLines(paired)[0] ?? "")).toMatchObject({ ratioMin: 0.4, ratioMax: 1.2 });
+  });
+
   test("prints its range as rows of their own", () => {
     expect(jsonLines({ ...row, range: [400, 600] }).map((line) => JSON.parse(line))).toEqual([
       { bench: "fanout", metric: "tasks", value: 500, unit: "tasks/s", peer: "bare", peerValue: 1_000, ratio: 0.5 },
@@ -98,7 +147,7 @@ describe("a row", () => {
 });
 
 test.each([
-  [["fan"], "fanout, call, run, memory, engine.sqlite"],
+  [["fan"], "fanout, call, run, memory, engine.sqlite, bullmq, restate, agents"],
   [["--rounds", "0"], "from 1 to 100"],
   [["--jsno"], "--jsno"],
 ])("the arguments %j are refused, on stderr alone", async (args, said) => {

@@ -14,6 +14,12 @@ export interface Sizes {
   readonly parked: number;
   /** Tasks that the engine passes in batches of 100 moves; of those of one move a tenth. */
   readonly engineTasks: number;
+  /** Set-ups of BullMQ that are tried, of which the best takes part. */
+  readonly setups: number;
+  /** How many agents are connected at once, in one step after another. */
+  readonly agents: readonly number[];
+  /** For how long they are watched doing nothing. */
+  readonly idleMs: number;
 }
 
 export const usualSizes: Sizes = {
@@ -23,6 +29,9 @@ export const usualSizes: Sizes = {
   resumes: 50,
   parked: 1_000,
   engineTasks: 10_000,
+  setups: 4,
+  agents: [1_000, 5_000],
+  idleMs: 60_000,
 };
 
 export interface BenchDeps {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Client } from "#cli/client.ts";
 import { startBare } from "./bare/start-bare.ts";
 import { type BenchDeps, type Measured, using } from "./bench.ts";
 import { rowOf } from "./rows.ts";
@@ -16,17 +17,12 @@ export async function benchCall(deps: BenchDeps): Promise<Measured> {
     const bare = await startBare();
     closing(bare.close);
     const { calls } = deps.sizes;
-    const chain = async (): Promise<number[]> => {
-      const timesMs = outputSchema.parse(await runToOutput(salt.client, "chain", { calls }));
-      if (timesMs.length === calls) return timesMs;
-      throw new Error(`A workflow of ${calls} calls measured ${timesMs.length}.`);
-    };
-    await chain();
+    await chain(salt.client, calls);
     await bare.carryOut({ jobs: calls, together: false });
     const rounds: number[][] = [];
     const bareRounds: (readonly number[])[] = [];
     for (let round = 1; round <= deps.rounds; round += 1) {
-      rounds.push(await chain());
+      rounds.push(await chain(salt.client, calls));
       bareRounds.push((await bare.carryOut({ jobs: calls, together: false })).timesMs);
       deps.say(`call: round ${round} of ${deps.rounds}`);
     }
@@ -38,4 +34,21 @@ export async function benchCall(deps: BenchDeps): Promise<Measured> {
       );
     return { problems: [], rows: [row("p50", 0.5), row("p99", 0.99)] };
   });
+}
+
+/** No call is through its four processes in less. */
+const callMsMin = 0.02;
+const chainsMax = 3;
+
+/**
+ * So many calls, awaited one after another by one run: how many milliseconds each took. A run that lost its process measured
+ * the replay instead, and another is made in its place.
+ */
+export async function chain(client: Client, calls: number): Promise<number[]> {
+  for (let count = 1; ; count += 1) {
+    const timesMs = outputSchema.parse(await runToOutput(client, "chain", { calls }));
+    if (timesMs.length !== calls) throw new Error(`A workflow of ${calls} calls measured ${timesMs.length}.`);
+    if (timesMs.every((timeMs) => timeMs > callMsMin)) return timesMs;
+    if (count === chainsMax) throw new Error(`A workflow of ${calls} calls was replayed, ${chainsMax} times over.`);
+  }
 }

@@ -8,7 +8,7 @@ import { type Salt, startSalt } from "./start-salt.ts";
 const fanout = "fanout";
 
 /** Of one fan-out; CPU in microseconds of user and system time. */
-interface Round {
+export interface FanOut {
   readonly tasksPerSecond: number;
   readonly cpu: { readonly coordinator: number; readonly agent: number; readonly programs: number };
   /** Why it does not count, or null. */
@@ -24,7 +24,7 @@ export async function benchFanout(deps: BenchDeps): Promise<Measured> {
     closing(bare.close);
     const warmUp = await fanOut(salt, deps);
     await fanOutBare(bare, deps);
-    const rounds: Round[] = [];
+    const rounds: FanOut[] = [];
     const bareRounds: { tasksPerSecond: number; cpu: number }[] = [];
     for (let round = 1; round <= deps.rounds; round += 1) {
       const measured = await fanOut(salt, deps);
@@ -40,14 +40,14 @@ export async function benchFanout(deps: BenchDeps): Promise<Measured> {
 
 function rowsOf(
   tasks: number,
-  rounds: readonly Round[],
+  rounds: readonly FanOut[],
   bareRounds: readonly { tasksPerSecond: number; cpu: number }[],
 ): Row[] {
   const speed = rounds.map(({ tasksPerSecond }) => tasksPerSecond);
   const bareSpeed = { name: "bare", rounds: bareRounds.map(({ tasksPerSecond }) => tasksPerSecond) };
   const row = rowOf({ bench: fanout, metric: "tasks", unit: "tasks/s" }, speed, bareSpeed);
   if (!canReadProcesses) return [row];
-  const part = (metric: string, read: (round: Round) => number, peer?: { name: string; rounds: number[] }) =>
+  const part = (metric: string, read: (round: FanOut) => number, peer?: { name: string; rounds: number[] }) =>
     rowOf(
       { bench: fanout, metric, unit: "µs/task" },
       rounds.map((round) => read(round) / tasks),
@@ -66,7 +66,7 @@ function rowsOf(
 }
 
 /** One run of so many tasks, from the request to the end of the run, and then a look at whether all of it is true. */
-async function fanOut({ client, coordinator, agent }: Salt, deps: BenchDeps): Promise<Round> {
+export async function fanOut({ client, coordinator, agent }: Salt, deps: BenchDeps): Promise<FanOut> {
   const { tasks } = deps.sizes;
   const readCpu = () => [cpuMicros(coordinator.pid), cpuMicros(agent().pid), cpuMicrosBelow(agent().pid)] as const;
   const before = canReadProcesses ? readCpu() : ([0, 0, 0] as const);

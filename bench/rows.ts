@@ -1,10 +1,10 @@
 import { median } from "./statistics.ts";
 
 /** Stable: what reads the output may rely on them. */
-export const benchNames = ["fanout", "call", "run", "memory", "engine.sqlite"] as const;
+export const benchNames = ["fanout", "call", "run", "memory", "engine.sqlite", "bullmq", "restate", "agents"] as const;
 export type BenchName = (typeof benchNames)[number];
 
-export type Unit = "tasks/s" | "moves/s" | "ms" | "µs/task" | "MiB" | "KiB";
+export type Unit = "tasks/s" | "steps/s" | "runs/s" | "agents/s" | "moves/s" | "ms" | "µs/task" | "µs" | "MiB" | "KiB";
 
 /** One number. */
 export interface Row {
@@ -16,7 +16,12 @@ export interface Row {
   /** The lowest and the highest of the rounds whose median `value` is. */
   readonly range?: readonly [number, number];
   /** What else did the same work, in the same rounds. */
-  readonly peer?: { readonly name: string; readonly value: number };
+  readonly peer?: {
+    readonly name: string;
+    readonly value: number;
+    /** The lowest and the highest ratio of a round of ours to the one of its beside it. */
+    readonly ratios?: readonly [number, number];
+  };
 }
 
 /** A number per round, and the peer's beside them: the row has the medians. */
@@ -29,16 +34,28 @@ export function rowOf(
     ...place,
     value: median(rounds),
     ...(rounds.length > 1 ? { range: [Math.min(...rounds), Math.max(...rounds)] as const } : {}),
-    ...(peer ? { peer: { name: peer.name, value: median(peer.rounds) } } : {}),
+    ...(peer
+      ? { peer: { name: peer.name, value: median(peer.rounds), ...ratiosOf(place.unit, rounds, peer.rounds) } }
+      : {}),
   };
+}
+
+function ratiosOf(unit: Unit, rounds: readonly number[], peers: readonly number[]) {
+  if (rounds.length < 2 || rounds.length !== peers.length) return {};
+  const ratios = rounds.map((value, index) => ratioIn(unit, value, peers[index] ?? 0));
+  const [lowest, highest] = [Math.min(...ratios), Math.max(...ratios)];
+  return Number.isFinite(lowest) && Number.isFinite(highest) ? { ratios: [lowest, highest] as const } : {};
 }
 
 export const voidRow = ({ bench, metric, unit }: Row): Row => ({ bench, metric, unit, value: null });
 
 /** What is counted per second is better when there is more of it, all else when there is less. Above 1: Salt is better. */
+const ratioIn = (unit: Unit, value: number, peer: number): number =>
+  unit.endsWith("/s") ? value / peer : peer / value;
+
 export function ratioOf({ value, unit, peer }: Row): number | null {
   if (value === null || peer === undefined) return null;
-  const ratio = unit.endsWith("/s") ? value / peer.value : peer.value / value;
+  const ratio = ratioIn(unit, value, peer.value);
   // What took less than a tick of the kernel's clock is 0.
   return Number.isFinite(ratio) ? ratio : null;
 }
@@ -50,6 +67,7 @@ export function jsonLines(row: Row): string[] {
   const line = {
     ...{ bench, metric, value: value === null ? null : rounded(value), unit },
     ...(peer && ratio !== null ? { peer: peer.name, peerValue: rounded(peer.value), ratio: rounded(ratio) } : {}),
+    ...(peer?.ratios ? { ratioMin: rounded(peer.ratios[0]), ratioMax: rounded(peer.ratios[1]) } : {}),
   };
   const ends = (range ?? []).map((end, index) => {
     return { bench, metric: `${metric}.${index === 0 ? "min" : "max"}`, value: rounded(end), unit };
@@ -73,7 +91,7 @@ export function tableRow(row: Row): string {
     range ? range.map(text).join(" – ") : "",
     peer?.name ?? "",
     peer ? text(peer.value) : "",
-    ratio === null ? "" : String(rounded(ratio)),
+    ratio === null ? "" : `${rounded(ratio)}${peer?.ratios ? ` (${peer.ratios.map(text).join(" – ")})` : ""}`,
   ]);
 }
 

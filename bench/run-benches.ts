@@ -1,9 +1,12 @@
+import { benchAgents } from "./agents.ts";
 import { type BenchDeps, type Measured, type Sizes, usualSizes } from "./bench.ts";
+import { benchBullmq } from "./bullmq.ts";
 import { benchCall } from "./call.ts";
 import { benchEngineSqlite } from "./engine-sqlite.ts";
 import { benchFanout } from "./fanout.ts";
 import { describeMachine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
+import { benchRestate } from "./restate.ts";
 import { type BenchName, benchNames, jsonLines, tableHead, tableRow } from "./rows.ts";
 import { benchRun } from "./run.ts";
 
@@ -13,6 +16,9 @@ const benches: Readonly<Record<BenchName, (deps: BenchDeps) => Promise<Measured>
   run: benchRun,
   memory: benchMemory,
   "engine.sqlite": benchEngineSqlite,
+  bullmq: benchBullmq,
+  restate: benchRestate,
+  agents: benchAgents,
 };
 
 export interface BenchRequest {

@@ -6,7 +6,7 @@ import { saltFolder } from "./folders.ts";
 const stopWithinMs = 15_000;
 const startWithinMs = 20_000;
 
-/** A coordinator or an agent, as a process of its own. */
+/** A coordinator, an agent, or the server of a peer, as a process of its own. */
 export interface ServerProcess {
   readonly pid: number;
   /** Resolves with what stdout and stderr had so far once that has a match; rejects at its end, or after 20 s. */
@@ -41,9 +41,22 @@ export function throwIfStopped(): void {
 
 /** Starts `salt <args>`. */
 export function startServer(args: readonly string[], options: ServerOptions): ServerProcess {
-  throwIfStopped();
   const bin = path.join(saltFolder, "cli", "bin.mjs");
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), bin, ...args], {
+  return startProgram(
+    process.execPath,
+    { ...options, args: [...(options.nodeArgs ?? []), bin, ...args] },
+    `salt ${args[0]}`,
+  );
+}
+
+/** Starts a program, which errors call by its name. */
+export function startProgram(
+  file: string,
+  options: Omit<ServerOptions, "nodeArgs"> & { readonly args: readonly string[] },
+  name: string,
+): ServerProcess {
+  throwIfStopped();
+  const child = spawn(file, options.args, {
     cwd: options.cwd,
     env: options.env,
     stdio: ["ignore", "pipe", "pipe"],
@@ -56,7 +69,7 @@ export function startServer(args: readonly string[], options: ServerOptions): Se
       text = (text + chunk).slice(-100_000);
     });
   }
-  const failure = (why: string) => new Error(`salt ${args[0]} ${why}:\n${text}`);
+  const failure = (why: string) => new Error(`${name} ${why}:\n${text}`);
   return {
     pid: child.pid ?? 0,
     async said(pattern) {

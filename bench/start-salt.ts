@@ -1,10 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
 import path from "node:path";
-import { type Client, createClient } from "#cli/client.ts";
-import { registerProject } from "#cli/register-project.ts";
-import { buildBenchProject } from "./build-project.ts";
+import type { Client } from "#cli/client.ts";
 import { type ServerProcess, startServer } from "./server-process.ts";
+import { type CoordinatorOptions, startCoordinator } from "./start-coordinator.ts";
 
 /** A coordinator and an agent, each a process of its own started by the CLI, with the benchmark's project registered. */
 export interface Salt {
@@ -21,36 +18,18 @@ export interface Salt {
   close(): Promise<void>;
 }
 
-export interface SaltOptions {
-  /** Called with a line for people at each step of the build. */
-  readonly say: (line: string) => void;
-  readonly coordinatorNodeArgs?: readonly string[];
+export interface SaltOptions extends CoordinatorOptions {
   readonly agentNodeArgs?: readonly string[];
 }
 
 export async function startSalt(options: SaltOptions): Promise<Salt> {
-  const built = await buildBenchProject(options.say);
-  const folder = await mkdtemp(path.join(tmpdir(), "salt-bench-"));
-  const base = { PATH: process.env.PATH, HOME: folder, NO_COLOR: "1", CI: "1" };
+  const coordinator = await startCoordinator(options);
+  const { folder, env, url, token } = coordinator;
   const place = (name: string) => path.join(folder, name);
-  const coordinator = startServer(
-    ["coordinator", "--data", place("coordinator"), "--port", "0", "--log-level", "warn"],
-    {
-      cwd: folder,
-      env: base,
-      nodeArgs: options.coordinatorNodeArgs ?? [],
-    },
-  );
-  const [, url = ""] = await coordinator.said(/listens on (http:[^\s"]+)/);
-  const [token] = await coordinator.said(/\bsalt_\w+/);
-  const client = createClient({ url: { value: url, origin: "bench" }, token: { value: token, origin: "bench" } });
-  await registerProject({ client, onUpload: () => undefined }, built);
-  const agents = (await client.call("createToken", { body: { name: "agents", role: "agent" } })).token;
-
   const startAgent = async (name: string): Promise<ServerProcess> => {
     const agent = startServer(["agent", "--name", name, "--data", place(name), "--drain", "2s"], {
       cwd: folder,
-      env: { ...base, SALT_URL: url, SALT_TOKEN: agents },
+      env: { ...env, SALT_URL: url, SALT_TOKEN: token },
       nodeArgs: options.agentNodeArgs ?? [],
     });
     await agent.said(/Connected to the coordinator/);
@@ -59,11 +38,11 @@ export async function startSalt(options: SaltOptions): Promise<Salt> {
   let count = 1;
   let agent = await startAgent("agent-1");
   return {
-    client,
-    coordinator,
+    client: coordinator.client,
+    coordinator: coordinator.server,
     agent: () => agent,
     agentFolder: () => place(`agent-${count}`),
-    binary: built.binaries[0]?.file ?? "",
+    binary: coordinator.built.binaries[0]?.file ?? "",
     async renewAgent() {
       await agent.stop();
       count += 1;
@@ -71,8 +50,7 @@ export async function startSalt(options: SaltOptions): Promise<Salt> {
     },
     async close() {
       await agent.stop();
-      await coordinator.stop();
-      await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+      await coordinator.close();
     },
   };
 }

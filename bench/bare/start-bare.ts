@@ -1,8 +1,7 @@
-import { type ChildProcess, fork } from "node:child_process";
-import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Child, startChild } from "../child.ts";
 import { cpuMicros } from "../processes.ts";
 import type { Order, Report } from "./producer.ts";
 
@@ -20,11 +19,10 @@ export interface Bare {
 
 export async function startBare(): Promise<Bare> {
   const folder = await mkdtemp(join(tmpdir(), "salt-bare-"));
-  const children: ChildProcess[] = [];
-  const start = async (program: string): Promise<ChildProcess> => {
-    const child = fork(join(import.meta.dirname, program), [folder], { execArgv: [] });
+  const children: Child[] = [];
+  const start = async (program: string): Promise<Child> => {
+    const child = await startChild(join(import.meta.dirname, program), [folder]);
     children.push(child);
-    await answerOf(child);
     return child;
   };
   const broker = await start("broker.ts");
@@ -34,32 +32,16 @@ export async function startBare(): Promise<Bare> {
   return {
     async carryOut(order) {
       const round = `round-${++rounds}`;
-      producer.send({ round, ...order });
-      const report = (await answerOf(producer)) as Report;
-      broker.send({ count: round });
-      const { rows } = (await answerOf(broker)) as { rows: number };
+      const report = (await producer.ask({ round, ...order })) as Report;
+      const { rows } = (await broker.ask({ count: round })) as { rows: number };
       const sum = (order.jobs * (order.jobs - 1)) / 2;
       if (report.sum === sum && rows === order.jobs) return report;
       throw new Error(`The bare peer of ${order.jobs} jobs kept ${rows} rows, and their sum is ${report.sum}.`);
     },
-    cpuMicros: () => children.reduce((sum, child) => sum + cpuMicros(child.pid ?? 0), 0),
+    cpuMicros: () => children.reduce((sum, child) => sum + cpuMicros(child.pid), 0),
     async close() {
-      for (const child of children) child.disconnect();
-      await Promise.all(children.map((child) => child.exitCode ?? once(child, "exit")));
+      await Promise.all(children.map((child) => child.stop()));
       await rm(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** The next message, or an error when the process ends instead. */
-async function answerOf(child: ChildProcess): Promise<unknown> {
-  const over = new AbortController();
-  const { signal } = over;
-  try {
-    const ended = once(child, "exit", { signal }).then(() => Promise.reject(new Error("The bare peer ended early.")));
-    const [message] = (await Promise.race([once(child, "message", { signal }), ended])) as [unknown];
-    return message;
-  } finally {
-    over.abort();
-  }
 }
