@@ -249,6 +249,7 @@ describe("who refers to a blob while it is about to leave", () => {
     await refer(valueIn(digest));
     goOn();
     await sweeping;
+    expect((await recordOf(digest))?.doomedAtMs).toBeNull();
     stand.clock.advance(3 * hourMs);
     await sweep();
     await sweep(slow);
