@@ -22,12 +22,14 @@ const parkSoonMs = 10;
  * that follows it there is always a free one.
  */
 const crowdedForMs = 1_000;
+const startAgainMs = 1_000;
 
 /**
  * Gives prepared attempts to processes.
  *
  * X1  Tasks get a process strictly in the order in which they became ready, over all pools, so that no pool starves.
  * X2  At most `slots` task processes are busy or starting; idle ones and spares do not count.
+ * X3  Where starting a process fails, as on a full disk, it is not tried again at once, for that would be without end.
  */
 export class Dispatch {
   readonly #deps: DispatchDeps;
@@ -36,6 +38,7 @@ export class Dispatch {
   /** Workflow tasks held, in whatever phase. */
   #workflows = 0;
   #fullAtMs: number | null = null;
+  #closed = false;
 
   constructor(deps: DispatchDeps, capacity: { slots: number; workflowSlots: number }) {
     this.#deps = deps;
@@ -89,6 +92,7 @@ export class Dispatch {
 
   /** Gives what waits to the processes that have room, and starts processes where that helps. */
   pump(): void {
+    if (this.#closed) return;
     const { pools } = this.#deps;
     for (const pool of pools.all) if (pool.waiting.length > 0) this.#pumpWorkflows(pool);
     for (let head = this.#line[0]; head !== undefined; head = this.#line[0]) {
@@ -97,6 +101,25 @@ export class Dispatch {
       this.#line.shift();
       this.#give(program, head);
     }
+  }
+
+  /**
+   * A process of the pool has ended before its hello. Whether others of it are at work: then what waits is left to them,
+   * and the next is started a moment later (X3).
+   */
+  startFailed(pool: Pool): boolean {
+    if (![...pool.programs].some(({ state }) => state === "ready")) return false;
+    pool.startsAtMs = this.#deps.clock.monotonicMs() + startAgainMs;
+    this.#deps.clock.after(startAgainMs, () => this.pump());
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  #mayStart(pool: Pool): boolean {
+    return this.#deps.clock.monotonicMs() >= pool.startsAtMs;
   }
 
   #lineOf(attempt: Attempt): Attempt[] {
@@ -111,7 +134,7 @@ export class Dispatch {
       if (program === null || next === undefined) break;
       this.#give(program, next);
     }
-    while (pool.waiting.length > pool.starting * pool.depth(worksMax)) this.#deps.start(pool);
+    while (this.#mayStart(pool) && pool.waiting.length > pool.starting * pool.depth(worksMax)) this.#deps.start(pool);
   }
 
   #findProcess(pool: Pool): Program | null {
@@ -121,10 +144,10 @@ export class Dispatch {
     const free = isFree ? pool.free() : null;
     if (free !== null) {
       // The next fresh attempt finds a spare that has started meanwhile.
-      if (!isWarm && pool.starting === 0) this.#deps.start(pool);
+      if (!isWarm && pool.starting === 0 && this.#mayStart(pool)) this.#deps.start(pool);
       return free;
     }
-    const mayStart = isFree && (!isWarm || working + starting < this.#capacity.slots);
+    const mayStart = isFree && this.#mayStart(pool) && (!isWarm || working + starting < this.#capacity.slots);
     if (mayStart && pool.starting < this.#line.length) this.#deps.start(pool);
     // Room behind short tasks is worth taking even while a further process starts.
     return isWarm && pool.depth(1) > 1 ? pool.roomiest(1) : null;

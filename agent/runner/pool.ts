@@ -30,6 +30,8 @@ export class Pool {
   readonly programs = new Set<Program>();
   /** Workflow tasks that wait for a process; tasks wait in one line over all pools. */
   readonly waiting: Attempt[] = [];
+  /** On the monotonic clock: no process is started before. */
+  startsAtMs = 0;
   #meanRunMs: number | null = null;
 
   constructor(identity: PoolIdentity) {

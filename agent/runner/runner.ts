@@ -240,8 +240,7 @@ export class Runner implements ProgramOwner {
   /** The workflow is parked. */
   park(attempt: Attempt): void {
     if (attempt.phase !== "running") return;
-    const program = this.#programOf(attempt);
-    program?.forget(attempt);
+    this.#programOf(attempt)?.forget(attempt);
     this.#release(attempt);
     this.pump();
   }
@@ -350,7 +349,7 @@ export class Runner implements ProgramOwner {
 
   /** It ended before its hello. Unless others of its pool are at work, what waited longest for it learns why. */
   #neverBegan(pool: Pool, program: Program, exit: ProgramExit | null): void {
-    for (const other of pool.programs) if (other.state === "ready") return;
+    if (this.#dispatch.startFailed(pool)) return;
     const [head, ...rest] = this.#dispatch.waitingFor(pool);
     if (head === undefined) return;
     this.#takeBack(head);
@@ -389,6 +388,7 @@ export class Runner implements ProgramOwner {
   /** Kills everything, and resolves when nothing is left of it. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#dispatch.close();
     const programs = this.#pools.programs;
     for (const program of programs) {
       program.kill({ culprit: null, failure: null });

@@ -1,0 +1,40 @@
+import { expect, test } from "vitest";
+import { fakeProgram } from "../fakes/fake-program.ts";
+import { openStand } from "../fakes/stand.ts";
+import { systemDisk } from "../system-disk.ts";
+import { systemMachine } from "../system-machine.ts";
+
+const program = fakeProgram();
+
+test("A32 a process that cannot be started is tried again after a moment, not in a loop, while others of its release work", async () => {
+  let isFull = false;
+  let tried = 0;
+  const disk = {
+    ...systemDisk,
+    async writeDurably(file: string, text: string) {
+      if (isFull && file.endsWith("record.json")) {
+        tried += 1;
+        throw Object.assign(new Error("ENOSPC: no space left on device"), { code: "ENOSPC" });
+      }
+      await systemDisk.writeDurably(file, text);
+    },
+  };
+  const stand = await openStand({ slots: 2, machine: { ...systemMachine, disk } });
+  const { coordinator } = stand;
+  try {
+    const first = coordinator.lease(program, "wait", 2_500);
+    coordinator.send({ t: "leases", leases: [first] });
+    await coordinator.until("the first to be at work", () => coordinator.said("started").length > 0);
+    isFull = true;
+    const second = coordinator.lease(program, "pid");
+    coordinator.send({ t: "leases", leases: [second] });
+    await coordinator.until("a try", () => tried > 0);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(tried).toBeLessThanOrEqual(2);
+    isFull = false;
+    await coordinator.report(second);
+    expect(coordinator.reports().some(({ task }) => task === first.task)).toBe(false);
+  } finally {
+    await stand.close();
+  }
+});
