@@ -48,13 +48,17 @@ export class Cluster {
   readonly #ownRandom: SeededRandom;
   #started = 0;
   wild = true;
+  readonly #onBroken = (what: string): void => {
+    this.trace.note("world", "WRONG", what);
+    this.broken.push(what);
+  };
 
   constructor({ seed, faults }: ClusterOptions) {
     this.random = (purpose) => new SeededRandom(mix(seed, purpose));
     this.plan = { ...drawFaults(this.random("plan")), ...faults };
     this.#ownRandom = this.random("cluster");
     const { scheduler, trace, plan } = this;
-    const onBroken = (what: string) => void this.broken.push(what);
+    const onBroken = this.#onBroken;
     this.partitions = Array.from({ length: plan.partitions }, (_, index) => partitionAt(index));
     this.room = new EngineRoom({ scheduler, trace, random: this.random("engine"), faults: plan.engine });
     this.blobs = new SharedBlobs(this.random("blobs"));
@@ -120,7 +124,7 @@ export class Cluster {
         leaseTtlMs: plan.leaseTtlMs,
         shared: plan.coordinators > 1,
         skewMs: this.#ownRandom.between(-86_400_000, 86_400_000),
-        onBroken: (what) => void this.broken.push(what),
+        onBroken: this.#onBroken,
       }),
     );
   }
@@ -135,7 +139,7 @@ export class Cluster {
       seed: () => random.between(0, 2 ** 31),
       slots: random.between(1, 3),
       workflowSlots: random.between(1, 4),
-      onBroken: (what) => void this.broken.push(what),
+      onBroken: this.#onBroken,
     });
   }
 
