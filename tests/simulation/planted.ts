@@ -14,7 +14,8 @@ export const plants: Readonly<Record<string, Plant>> = {
   "counted versions": {
     file: "coordinator/engine/batch.ts",
     from: "const stamp = this.#deps.nextStamp();",
-    to: "const stamp = `v${1 + Number((this.#overlay.get(write.key) ?? this.#loaded.get(write.key) ?? this.#deps.cache.get(write.key))?.stamp?.slice(1) ?? 0)}`;",
+    to: `const known = this.#overlay.get(write.key) ?? this.#loaded.get(write.key) ?? this.#deps.cache.get(write.key);
+        const stamp = "v" + (1 + Number(known?.stamp?.slice(1) ?? 0));`,
   },
   "read then park": {
     file: "coordinator/runs/park-run.ts",

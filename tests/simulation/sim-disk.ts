@@ -30,7 +30,7 @@ export class MachineDisk {
       if (file.text === file.durable || this.#random.chance(0.5)) continue;
       const { text, durable } = file;
       // An append that was under way may have come to some of its bytes.
-      const torn = text !== null && text.startsWith(durable ?? "") && this.#random.chance(0.3);
+      const torn = text?.startsWith(durable ?? "") === true && this.#random.chance(0.3);
       file.text = torn ? text.slice(0, this.#random.between(durable?.length ?? 0, text.length)) : durable;
       if (file.text === null) this.#files.delete(path);
     }
