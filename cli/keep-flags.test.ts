@@ -23,6 +23,7 @@ describe("how long things are kept", () => {
   it("C24 C9 is refused below what waits and uploads count on", () => {
     expect(() => read({ keepEvents: "14m" })).toThrow("Cannot use --keep-events 14m: it is less than 15m.");
     expect(() => read({}, { SALT_KEEP_BLOBS: "23h" })).toThrow("Cannot use SALT_KEEP_BLOBS 23h: it is less than 1d.");
+    expect(() => read({ keepRuns: "5s" })).toThrow("Cannot use --keep-runs 5s: it is less than 1m.");
     expect(() => read({ keepReleases: "30m" })).toThrow("it is less than 1h");
     expect(() => read({ keepRuns: "soon" })).toThrow("'soon' is no duration.");
   });

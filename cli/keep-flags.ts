@@ -16,7 +16,8 @@ export interface KeepFlag {
   readonly leastMs: number;
 }
 
-const hourMs = 3600_000;
+const minuteMs = 60_000;
+const hourMs = 60 * minuteMs;
 const flag = (name: string, age: keyof Ages, what: string, defaultMs: number, leastMs = 0): KeepFlag => ({
   name,
   age,
@@ -26,7 +27,7 @@ const flag = (name: string, age: keyof Ages, what: string, defaultMs: number, le
 });
 
 export const keepFlags: readonly KeepFlag[] = [
-  flag("runs", "runsMs", "a run with all that is of it, from its end", limits.keepRunsMs),
+  flag("runs", "runsMs", "a run with all that is of it, from its end", limits.keepRunsMs, minuteMs),
   flag("logs", "logsMs", "what a task wrote, from its end", limits.keepLogsMs),
   flag("events", "eventsMs", "an event and its id", limits.keepEventsMs, limits.keepEventsLeastMs),
   flag("agents", "agentsMs", "an agent, from when it left", limits.keepAgentsMs),
@@ -55,7 +56,7 @@ function parseKeep({ leastMs }: KeepFlag, from: string, text: string): number {
   if (text === "never") return Infinity;
   const ms = parseDuration(text);
   if (ms >= leastMs) return ms;
-  const least = leastMs < hourMs ? `${leastMs / 60_000}m` : keepText(leastMs);
+  const least = leastMs < hourMs ? `${leastMs / minuteMs}m` : keepText(leastMs);
   throw new SaltError("BadRequest", `Cannot use ${from} ${text}: it is less than ${least}.`, {
     next: `Give ${least} or more, or never.`,
   });
