@@ -24,6 +24,8 @@ export interface ClusterOptions {
   readonly seed: number;
   /** In place of what the seed would draw. */
   readonly faults?: Partial<FaultPlan>;
+  /** Mean milliseconds between failovers of the engine. Default: none. */
+  readonly failOverMs?: number;
 }
 
 /** A whole cluster on virtual time, which does the same for the same seed. */
@@ -53,11 +55,12 @@ export class Cluster {
     this.broken.push(what);
   };
 
-  constructor({ seed, faults }: ClusterOptions) {
+  constructor({ seed, faults, failOverMs = 0 }: ClusterOptions) {
     this.random = (purpose) => new SeededRandom(mix(seed, purpose));
-    this.plan = { ...drawFaults(this.random("plan")), ...faults };
+    const plan = { ...drawFaults(this.random("plan")), ...faults };
+    this.plan = failOverMs > 0 ? { ...plan, every: { ...plan.every, failOver: failOverMs } } : plan;
     this.#ownRandom = this.random("cluster");
-    const { scheduler, trace, plan } = this;
+    const { scheduler, trace } = this;
     const onBroken = this.#onBroken;
     this.partitions = Array.from({ length: plan.partitions }, (_, index) => partitionAt(index));
     this.room = new EngineRoom({ scheduler, trace, random: this.random("engine"), faults: plan.engine });

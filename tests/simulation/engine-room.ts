@@ -1,7 +1,7 @@
 import {
   type ClaimWant,
-  type Committed,
   type Engine,
+  epochKey,
   type Hint,
   type Key,
   leaseKey,
@@ -12,10 +12,11 @@ import {
 } from "#coordinator/engine/engine.ts";
 import { createFailingEngine, type FailingEngine } from "#coordinator/engine/failing/failing-engine.ts";
 import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
-import type { Partition } from "#shared/domain/ids.ts";
+import { type Partition, partitionOf, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import type { FaultPlan } from "./faults.ts";
 import { Life } from "./life.ts";
+import { type PastCommit, replayCommits } from "./replay-commits.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { Trace } from "./trace.ts";
 
@@ -24,13 +25,6 @@ interface RoomDeps {
   readonly random: SeededRandom;
   readonly trace: Trace;
   readonly faults: FaultPlan["engine"];
-}
-
-interface Commit {
-  readonly who: string;
-  readonly partition: Partition;
-  readonly batch: readonly Transaction[];
-  readonly claim: ClaimWant | undefined;
 }
 
 /** A grant, as the engine made it. */
@@ -46,7 +40,14 @@ export interface Granted {
  */
 export class EngineRoom {
   readonly wall = { offsetMs: Date.UTC(2026, 0, 1) };
-  readonly base: Engine;
+  #base: Engine;
+  /** What was committed, from the first on. */
+  #past: PastCommit[] = [];
+  /** Partitions whose next commit is the first on another server. */
+  readonly #newEpochs = new Set<Partition>();
+  #epoch = 0;
+  #listening = new AbortController();
+  failovers = 0;
   readonly keys = new Set<Key>();
   readonly indexes = new Set<Key>();
   readonly logs = new Set<Key>();
@@ -66,7 +67,11 @@ export class EngineRoom {
   constructor(deps: RoomDeps) {
     this.#deps = deps;
     this.#life = new Life("engine", deps.scheduler, this.wall, 0);
-    this.base = createMemoryEngine({ clock: this.#life.clock });
+    this.#base = createMemoryEngine({ clock: this.#life.clock });
+  }
+
+  get base(): Engine {
+    return this.#base;
   }
 
   /** The engine without a line to it, for who is no part of the cluster. What it writes is watched too. */
@@ -79,7 +84,7 @@ export class EngineRoom {
       get: (keys) => this.base.get(keys),
       range: (index, query) => this.base.range(index, query),
       read: (...args) => this.base.read(...args),
-      listen: (topics, signal) => this.base.listen(topics, signal),
+      listen: (topics, signal) => this.#listen(topics, signal),
       close: async () => undefined,
       commit: (partition, batch, claim) => this.#commit(who, partition, batch, claim),
     };
@@ -110,18 +115,80 @@ export class EngineRoom {
   }
 
   async #commit(who: string, partition: Partition, batch: readonly Transaction[], claim?: ClaimWant) {
+    if (this.#newEpochs.delete(partition)) await this.#beginEpoch(partition);
+    const { clock } = this.#life;
+    const [wallMs, monotonicMs] = [clock.nowMs(), clock.monotonicMs()];
     const committed = await (claim === undefined
       ? this.base.commit(partition, batch)
       : this.base.commit(partition, batch, claim));
-    this.#watch({ who, partition, batch, claim }, committed);
+    const commit = { who, partition, batch, claim, committed, wallMs, monotonicMs };
+    this.#past.push(commit);
+    this.#watch(commit);
     return committed;
+  }
+
+  /**
+   * Another server takes over, which has not heard of what was committed last (C28): stamps, fences and logs alike are as
+   * they were. As an engine has to, it begins a new epoch in each partition (C16).
+   */
+  failOver(lossMs: number): void {
+    // What was there before the first client came is everywhere.
+    const untilMs = Math.max(100, this.#life.clock.monotonicMs() - lossMs);
+    const kept = this.#past.filter(({ monotonicMs }) => monotonicMs < untilMs);
+    this.#deps.trace.note("engine", "fails over", `${this.#past.length - kept.length} commits are forgotten`);
+    this.failovers += 1;
+    this.#past = kept;
+    this.#base = replayCommits(kept, this.#life.clock);
+    this.#held.clear();
+    this.#pausedMs.clear();
+    for (const commit of kept) this.#follow(commit);
+    for (const { partition } of kept) this.#newEpochs.add(partition);
+    this.#epoch += 1;
+    this.#listening.abort();
+    this.#listening = new AbortController();
+  }
+
+  async #beginEpoch(partition: Partition): Promise<void> {
+    const { nowMs } = await this.base.commit(partition, []);
+    const held = [...this.#held.keys()].filter((member) => partitionOf(runOfTask(member as TaskId)) === partition);
+    const value = JSON.stringify({ epoch: this.#epoch, fence: nowMs * 1_000 });
+    const epoch = { kind: "set", key: epochKey(partition), stamp: `epoch.${this.#epoch}`, value } as const;
+    const ends = held.map((member) => ({ kind: "hold", member, forMs: 0 }) as const);
+    await this.#commit("engine", partition, [{ checks: [], writes: [epoch, ...ends] }]);
+  }
+
+  /** Hints of whatever server there is. */
+  async *#listen(topics: readonly string[], signal: AbortSignal): AsyncGenerator<Hint> {
+    while (!signal.aborted) {
+      yield* this.base.listen(topics, AbortSignal.any([signal, this.#listening.signal]));
+    }
   }
 
   #leaseNowMs(partition: Partition, nowMs: number): number {
     return nowMs - (this.#pausedMs.get(partition) ?? 0);
   }
 
-  #watch({ who, partition, batch, claim }: Commit, committed: Committed): void {
+  /** Which leases are held after a commit. */
+  #follow({ partition, batch, claim, committed }: PastCommit): void {
+    for (const [index, { writes }] of batch.entries()) {
+      if (committed.results[index]?.outcome !== "applied") continue;
+      for (const write of writes) {
+        if (write.kind === "release") this.#held.delete(write.member);
+        else if (write.kind === "hold" && this.#held.has(write.member)) {
+          this.#held.set(write.member, this.#leaseNowMs(partition, committed.nowMs) + write.forMs);
+        } else if (write.kind === "add" && write.counter === pausedCounter(partition)) {
+          this.#pausedMs.set(partition, (this.#pausedMs.get(partition) ?? 0) + write.delta);
+        }
+      }
+    }
+    for (const { member } of committed.claims) {
+      this.#held.set(member, this.#leaseNowMs(partition, committed.nowMs) + (claim?.holdMs ?? 0));
+    }
+  }
+
+  #watch(commit: PastCommit): void {
+    const { who, partition, batch, committed } = commit;
+    const before = new Map(committed.claims.map(({ member }) => [member, this.#heldAfter(commit, member)]));
     const said: string[] = [];
     for (const [index, { writes }] of batch.entries()) {
       const outcome = committed.results[index]?.outcome;
@@ -133,30 +200,38 @@ export class EngineRoom {
         else if (write.kind === "rank") this.indexes.add(write.index);
         else if (write.kind === "append") this.logs.add(write.log);
         else if (write.kind === "enqueue") this.indexes.add(queueIndex(partition, write.queue));
-        else if (write.kind === "release") this.#held.delete(write.member);
-        else if (write.kind === "hold" && this.#held.has(write.member)) {
-          this.#held.set(write.member, this.#leaseNowMs(partition, committed.nowMs) + write.forMs);
-        }
-        if (write.kind === "add" && write.counter === pausedCounter(partition)) {
-          this.#pausedMs.set(partition, (this.#pausedMs.get(partition) ?? 0) + write.delta);
-        }
       }
     }
     for (const { member, holder, fence } of committed.claims) {
       const grants = this.grants.get(member) ?? [];
       this.grants.set(member, grants);
-      const before = grants.at(-1);
-      const held = this.#held.get(member);
+      const last = grants.at(-1);
+      const held = before.get(member);
       if (held !== undefined && held > this.#leaseNowMs(partition, committed.nowMs)) {
-        this.violations.push(`${member} was granted to ${holder} while its lease ${before?.fence} lived`);
+        this.violations.push(`${member} was granted to ${holder} while its lease ${last?.fence} lived`);
       }
-      if (claim) this.#held.set(member, this.#leaseNowMs(partition, committed.nowMs) + claim.holdMs);
-      if (before && before.fence >= fence) this.violations.push(`${member}: fence ${fence} after ${before.fence}`);
+      if (last && last.fence >= fence) this.violations.push(`${member}: fence ${fence} after ${last.fence}`);
       grants.push({ fence, holder, atMs: this.#deps.scheduler.nowMs });
       this.keys.add(leaseKey(partition, member));
       said.push(`GRANT ${member} ${fence} to ${holder}`);
     }
+    this.#follow(commit);
     this.#deps.trace.note(partition, `commit by ${who}`, said.join(" | "));
+  }
+
+  /** Until when a lease is held after a commit's writes, and before its grants. */
+  #heldAfter({ partition, batch, committed }: PastCommit, member: string): number | undefined {
+    let until = this.#held.get(member);
+    for (const [index, { writes }] of batch.entries()) {
+      if (committed.results[index]?.outcome !== "applied") continue;
+      for (const write of writes) {
+        if (write.kind === "release" && write.member === member) until = undefined;
+        else if (write.kind === "hold" && write.member === member && until !== undefined) {
+          until = this.#leaseNowMs(partition, committed.nowMs) + write.forMs;
+        }
+      }
+    }
+    return until;
   }
 }
 

@@ -40,6 +40,7 @@ const meddlings = [
   "slowEngine",
   "wallClock",
   "fullDisk",
+  "failOver",
 ] as const;
 export type Meddling = (typeof meddlings)[number];
 
@@ -60,6 +61,7 @@ const usualMs: Readonly<Record<Meddling, number>> = {
   slowEngine: 8_000,
   wallClock: 4_000,
   fullDisk: 15_000,
+  failOver: 8_000,
 };
 
 /** A plan without chance: what goes wrong is up to the test. */
@@ -82,7 +84,8 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     agents: random.between(1, 4),
     partitions: random.between(1, 4),
     leaseTtlMs: random.between(3, 8) * 1_000,
-    every,
+    // Only where it is asked for: a failover loses what was acknowledged.
+    every: { ...every, failOver: null },
     engine: {
       refuse: rate(0.02),
       loseAnswer: rate(0.04),

@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { plantFault } from "./plant-fault.ts";
 import { tellFailure } from "./tell-failure.ts";
 
-const usage = `Usage: npm run simulate -- [--seeds <n>] [--from <seed>] [--twice] [--plant <fault>] [--last <lines>]
+const usage = `Usage: npm run simulate -- [--seeds <n>] [--from <seed>] [--twice] [--failovers] [--plant <fault>] [--last <lines>]
 
 Lets whole clusters live through faults drawn from seeds. Exit code 0 when all came to rest with nothing wrong, 1 when a
 seed failed (its trace is shown and kept as a file), 2 for a wrong flag. With --plant the fault is to be found: 0 when a
@@ -11,6 +11,7 @@ seed failed.
   --seeds <n>      how many (default 200)
   --from <seed>    the first (default 1)
   --twice          each twice, which must do the same
+  --failovers      the engine fails over too, and loses up to a second of what it had acknowledged
   --plant <fault>  puts a fault into the sources, and stops at the first seed that finds it
   --last <lines>   of a failed seed's trace that are shown (default 60)
 `;
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     from: { type: "string", default: "1" },
     last: { type: "string", default: "60" },
     plant: { type: "string" },
+    failovers: { type: "boolean", default: false },
     twice: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
   },
@@ -35,15 +37,16 @@ if (values.help || !isValid) {
 if (values.plant !== undefined) plantFault(values.plant);
 const { simulate } = await import("./simulate.ts");
 
+const failOverMs = values.failovers ? 8_000 : 0;
 const failed: number[] = [];
 const sums = { events: 0, executions: 0, runs: 0, virtualMs: 0 };
 const startedMs = performance.now();
 let done = 0;
 for (let seed = from; seed < from + seeds; seed += 1) {
-  const outcome = await simulate({ seed });
+  const outcome = await simulate({ seed, failOverMs });
   const wrong = [...outcome.wrong];
   if (values.twice && wrong.length === 0) {
-    const again = await simulate({ seed });
+    const again = await simulate({ seed, failOverMs });
     if (again.hash !== outcome.hash) wrong.push(`not the same twice: ${outcome.hash}, ${again.hash}`);
   }
   done += 1;

@@ -93,6 +93,8 @@ export class Meddler {
         });
       case "wallClock":
         return this.#setClock(agent);
+      case "failOver":
+        return cluster.room.failOver(random.float() * 1_000);
       default:
         if (agent) this.#doToAgent(what, agent);
     }

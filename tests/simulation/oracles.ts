@@ -42,6 +42,8 @@ export async function wrongIn(cluster: Cluster): Promise<string[]> {
   const wrong = [...cluster.broken, ...cluster.room.violations, ...(await wrongIndexes(cluster))];
   const tasks = new Map<string, TaskRecord>();
   for (const run of await allRuns(cluster)) wrong.push(...(await wrongInRun(cluster, run, tasks)));
+  // A failover forgets what was acknowledged, and with it what had been settled.
+  if (cluster.room.failovers > 0) return [...wrong, ...(await wrongOfKept(cluster))];
   wrong.push(...(await wrongOutcomes(cluster)), ...wrongExecutions(cluster, tasks));
   return wrong;
 }
@@ -95,6 +97,16 @@ async function wrongOutcomes(cluster: Cluster): Promise<string[]> {
   for (const { run, of } of retried) wrong.push(...(await wrongOutcome(cluster, run, of.plan, false)));
   const tally = await recordOf<Tally>(base, tallyKey(cluster.partitions[0] as Partition));
   for (const mark of marked) if (!tally?.marks.includes(mark)) wrong.push(`mark ${mark} is lost`);
+  return wrong;
+}
+
+/** Of the runs that a failover has left: each ends as it should. */
+async function wrongOfKept(cluster: Cluster): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { run, plan } of cluster.clients.asked) {
+    const isKept = run !== null && (await recordOf<RunRecord>(cluster.room.base, runKey(run))) !== null;
+    if (isKept) wrong.push(...(await wrongOutcome(cluster, run, plan, true)));
+  }
   return wrong;
 }
 

@@ -63,8 +63,10 @@ export async function wrongCounts(engine: Engine, run: RunId, journal: readonly 
 /** Indexes that last, against the records of which they are the list. */
 export async function wrongIndexes({ room, partitions }: Cluster): Promise<string[]> {
   const wrong: string[] = [];
-  const written = (prefix: string) =>
-    [...room.keys].filter((key) => /^\{p\d+\}/.test(key) && key.includes(`}${prefix}`));
+  // A failover may have forgotten some.
+  const { found } = await room.base.get([...room.keys]);
+  const there = found.flatMap(({ key, stamp }) => (stamp === null ? [] : [key]));
+  const written = (prefix: string) => there.filter((key) => key.slice(key.indexOf("}") + 1).startsWith(prefix));
   const expected = new Map<Key, Set<string>>();
   for (const partition of partitions) {
     expected.set(runsIndex(partition), new Set());
