@@ -96,6 +96,8 @@ export interface Attempt {
   /** Values asked for and not answered yet; asked for again in a new session. */
   readonly awaiting: Set<CallKey>;
   parking: { given: number; awaiting: readonly CallKey[] } | null;
+  /** Since when there has been something asked for without an answer, on the monotonic clock. */
+  asksSinceMs: number | null;
 }
 
 export const attemptKey = (name: AttemptName): string => `${name.fence}:${name.task}`;
@@ -141,6 +143,7 @@ export function newAttempt(
     callsAccepted: 0,
     awaiting: new Set(),
     parking: null,
+    asksSinceMs: null,
   };
   return attempt;
 }

@@ -22,6 +22,8 @@ const acceptAfterMs = 150;
 const prefetchedMs = 1_000;
 const sweepMs = 50;
 const idleSweepMs = 1_000;
+/** As for numbered frames: an answer may have been lost although the connection lives. */
+const askAgainMs = 15_000;
 
 /**
  * The leases that this agent holds, from grant to accepted report.
@@ -223,6 +225,7 @@ export class Leases implements AttemptDesk {
     for (const attempt of this.#attempts.values()) {
       this.#sayProgress(attempt);
       if (attempt.reported) continue;
+      this.#askAgain(attempt, nowMs);
       const isLong = attempt.phase === "running" && nowMs - attempt.startedAtMs > longRunMs;
       if (!attempt.accepted && (isLong || nowMs - attempt.grantedAtMs > acceptAfterMs)) {
         attempt.accepted = this.#deps.connection.connected;
@@ -235,6 +238,16 @@ export class Leases implements AttemptDesk {
     }
     if (leased.length > 0) this.#deps.connection.control({ t: "leased", leases: leased });
     if (started.length > 0) this.#deps.connection.control({ t: "started", leases: started });
+  }
+
+  /** What a workflow waits for and nobody answers: the coordinator could not read it, perhaps. */
+  #askAgain(attempt: Attempt, nowMs: number): void {
+    if (attempt.awaiting.size === 0 && attempt.parking === null) attempt.asksSinceMs = null;
+    else if (attempt.asksSinceMs === null) attempt.asksSinceMs = nowMs;
+    else if (nowMs - attempt.asksSinceMs > askAgainMs) {
+      attempt.asksSinceMs = nowMs;
+      repeatWaits(this.#deps.relay, attempt);
+    }
   }
 
   /** Once a sweep at most, however often a program speaks of it. */

@@ -3,6 +3,7 @@ import type { Sha256 } from "#shared/domain/ids.ts";
 import type { Lease, Report } from "#shared/protocol/agent.ts";
 import type { Call, Entry } from "#shared/protocol/common.ts";
 import { entryMark } from "#shared/protocol/entry-mark.ts";
+import { systemClock } from "#shared/system.ts";
 import { fakeProgram } from "../fakes/fake-program.ts";
 import { openStand, type Stand } from "../fakes/stand.ts";
 
@@ -251,4 +252,17 @@ test("C11 an attempt that fails while it waits for a process is not given to it 
   coordinator.send({ t: "settled", task: next.task, fence: next.fence, entries });
   expect((await coordinator.report(next)).result).toMatchObject({ kind: "done" });
   expect(coordinator.reports().filter((report) => report.task === task)).toHaveLength(1);
+});
+
+test("C15 what a workflow asks for is asked for again when no answer comes, although the connection lives", async () => {
+  // Twenty times as fast as the machine's.
+  const clock = { ...systemClock, monotonicMs: () => 20 * systemClock.monotonicMs() };
+  stand = await openStand({ clock });
+  const { coordinator } = stand;
+  const lease = coordinator.flow(program, "calls", null, { input: { json: JSON.stringify([call("a#1")]) } });
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("the first await", () => coordinator.said("await").length === 1);
+  await coordinator.until("the next", () => coordinator.said("await").length === 2);
+  const [first, second] = coordinator.said("await");
+  expect(second).toEqual(first);
 });
