@@ -66,7 +66,7 @@ async function wrongInRun({ room: { base } }: Cluster, run: RunId, tasks: Map<st
       continue;
     }
     tasks.set(taskId(run, key), record);
-    wrong.push(...(await wrongOutput(base, run, key)));
+    wrong.push(...(await wrongOutput(base, run, record)));
     const settled = journal.find((entry) => entry.e === "settled" && entry.key === key);
     const outcomes = record.state === "failed" ? ["failed", "timedOut"] : [record.state];
     if (settled?.e === "settled" && !outcomes.includes(settled.outcome)) {

@@ -13,7 +13,7 @@ import {
 import type { LogRecord } from "#coordinator/state/log-records.ts";
 import { mailboxIndex } from "#coordinator/state/mailbox.ts";
 import { readJournal } from "#coordinator/state/read-journal.ts";
-import { type CallKey, type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
+import { type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
 import type { Cluster } from "./cluster.ts";
 
 export async function recordOf<T>(engine: Engine, key: Key): Promise<T | null> {
@@ -91,17 +91,22 @@ export async function wrongIndexes({ room, partitions }: Cluster): Promise<strin
   return wrong;
 }
 
-/** Of each attempt's output nothing is missing in the middle, nothing is there twice, and it is its own. */
-export async function wrongOutput(engine: Engine, run: RunId, key: CallKey): Promise<string[]> {
+/**
+ * Of each attempt's output nothing is missing in the middle and nothing is there twice; that of one that succeeded is its
+ * own. (Of one that its machine's end took with it, the notes of what was whose may be lost too.)
+ */
+export async function wrongOutput(engine: Engine, run: RunId, { key, attempts }: TaskRecord): Promise<string[]> {
   const task: TaskId = taskId(run, key);
   const ends = new Map<string, number>();
   const wrong: string[] = [];
+  const last = attempts.at(-1);
   for (const { value } of await engine.read(outputLog(task), 0, 100_000)) {
     const { fence, stream, offset, text = "", base64 } = JSON.parse(value) as LogRecord;
     const name = `${fence} ${stream}`;
     const end = ends.get(name) ?? 0;
     if (offset !== end) wrong.push(`${task}: output of ${name} goes on at ${offset} after ${end}`);
     ends.set(name, offset + (base64 === undefined ? Buffer.byteLength(text) : Buffer.from(base64, "base64").length));
+    if (last?.outcome !== "succeeded" || last.fence !== fence) continue;
     for (const line of text.split("\n")) {
       if (line.startsWith("works on ") && line !== `works on ${task}`)
         wrong.push(`${task} has output of another: ${line}`);
