@@ -259,7 +259,7 @@ test("C15 what a workflow asks for is asked for again when no answer comes, alth
   const clock = { ...systemClock, monotonicMs: () => 20 * systemClock.monotonicMs() };
   stand = await openStand({ clock });
   const { coordinator } = stand;
-  const lease = coordinator.flow(program, "calls", null, { input: { json: JSON.stringify([call("a#1")]) } });
+  const lease = coordinator.flow(program, "big");
   coordinator.send({ t: "leases", leases: [lease] });
   await coordinator.until("the first await", () => coordinator.said("await").length === 1);
   await coordinator.until("the next", () => coordinator.said("await").length === 2);
