@@ -22,18 +22,19 @@ test("A32 a process that cannot be started is tried again after a moment, not in
   const stand = await openStand({ slots: 2, machine: { ...systemMachine, disk } });
   const { coordinator } = stand;
   try {
-    const first = coordinator.lease(program, "wait", 2_500);
+    const first = coordinator.lease(program, "never");
     coordinator.send({ t: "leases", leases: [first] });
     await coordinator.until("the first to be at work", () => coordinator.said("started").length > 0);
     isFull = true;
     const second = coordinator.lease(program, "pid");
     coordinator.send({ t: "leases", leases: [second] });
     await coordinator.until("a try", () => tried > 0);
+    const startedMs = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 300));
-    expect(tried).toBeLessThanOrEqual(2);
+    // One a second, however slow this machine is.
+    expect(tried).toBeLessThanOrEqual(2 + (performance.now() - startedMs) / 1_000);
     isFull = false;
-    await coordinator.report(second);
-    expect(coordinator.reports().some(({ task }) => task === first.task)).toBe(false);
+    expect((await coordinator.report(second)).result).toMatchObject({ kind: "done" });
   } finally {
     await stand.close();
   }

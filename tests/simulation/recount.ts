@@ -100,17 +100,18 @@ export async function wrongOutput(engine: Engine, run: RunId, { key, attempts }:
   const ends = new Map<string, number>();
   const wrong: string[] = [];
   const last = attempts.at(-1);
+  let own = "";
   for (const { value } of await engine.read(outputLog(task), 0, 100_000)) {
     const { fence, stream, offset, text = "", base64 } = JSON.parse(value) as LogRecord;
     const name = `${fence} ${stream}`;
     const end = ends.get(name) ?? 0;
     if (offset !== end) wrong.push(`${task}: output of ${name} goes on at ${offset} after ${end}`);
     ends.set(name, offset + (base64 === undefined ? Buffer.byteLength(text) : Buffer.from(base64, "base64").length));
-    if (last?.outcome !== "succeeded" || last.fence !== fence) continue;
-    for (const line of text.split("\n")) {
-      if (line.startsWith("works on ") && line !== `works on ${task}`)
-        wrong.push(`${task} has output of another: ${line}`);
-    }
+    if (last?.outcome === "succeeded" && last.fence === fence && stream === "stdout") own += text;
+  }
+  for (const line of own.split("\n")) {
+    if (line.startsWith("works on ") && line !== `works on ${task}`)
+      wrong.push(`${task} has output of another: ${line}`);
   }
   return wrong;
 }
