@@ -62,6 +62,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     ...(options.parkAfterMs === undefined ? {} : { parkAfterMs: options.parkAfterMs }),
     ...(options.ages === undefined ? {} : { ages: options.ages }),
   });
+  stores.onFailover(() => journey.mover.forget());
   const access = createAccess({ engine, mover: journey.mover, clock, random, partitions });
   const app = createApi({
     engine,

@@ -65,6 +65,8 @@ export interface GroupMover extends Mover {
   poke(partition: Partition): void;
   /** As `read`; undefined when the record would have to be fetched. */
   peek<T>(partition: Partition, key: Key, isFinal: (record: T) => boolean): T | undefined;
+  /** Believes nothing any more that it has read or written before: the engine may have forgotten some of it (C16). */
+  forget(): void;
   /** Resolves when nothing is being committed or waits to be. */
   rest(): Promise<void>;
   close(): void;
@@ -96,6 +98,9 @@ export function createMover(deps: MoverDeps): GroupMover {
     read: (partition, keys, isFinal) => lineOf(partition).read(keys, isFinal),
     poke: (partition) => lineOf(partition).poke(),
     peek: (partition, key, isFinal) => lineOf(partition).peek(key, isFinal),
+    forget: () => {
+      for (const line of lines.values()) line.forget();
+    },
     rest: async () => {
       while ([...lines.values()].some((line) => line.isBusy))
         await new Promise<void>((rested) => deps.clock.after(restLookMs, rested));
@@ -128,6 +133,10 @@ class PartitionLine {
     this.#bootId = Buffer.from(deps.random.bytes(9)).toString("base64url");
     this.#time = new HeardTime(deps.clock);
     this.#cache = new RecordCache(deps.engine, this.#time);
+  }
+
+  forget(): void {
+    this.#cache.clear();
   }
 
   get isBusy(): boolean {

@@ -22,7 +22,7 @@ import {
 } from "../engine/engine.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import { parseQueue } from "../state/queues.ts";
-import { handleFrame } from "./handle-frame.ts";
+import { type FrameDeps, handleFrame } from "./handle-frame.ts";
 import type { Hops } from "./hops.ts";
 import { JournalFeed } from "./journal-feed.ts";
 import { Matching } from "./matching.ts";
@@ -218,7 +218,9 @@ export class Fleet {
 
   #handle(session: Session, frames: readonly AgentFrame[]): void {
     if (this.#sessions.get(session.agent) !== session) return;
-    const deps = { hops: this.#deps.hops, poke: () => this.matching.pokeAll() };
+    const onRefused: FrameDeps["onRefused"] = (report) =>
+      this.#deps.logger.warn(report, "a report was refused: another attempt decides");
+    const deps = { hops: this.#deps.hops, poke: () => this.matching.pokeAll(), onRefused };
     for (const frame of frames) {
       handleFrame(deps, session, frame).catch((error: unknown) => {
         if (this.#closed) return;

@@ -8,6 +8,8 @@ export interface FrameDeps {
   readonly hops: Hops;
   /** The session can take more, or something it held is over. */
   readonly poke: () => void;
+  /** A15, A17: a report that changed nothing, because its attempt is over or another was accepted for it. */
+  readonly onRefused: (report: AttemptName & { readonly agent: string; readonly outcome: string }) => void;
 }
 
 type Frame<T extends AgentFrame["t"]> = Extract<AgentFrame, { t: T }>;
@@ -133,6 +135,11 @@ async function report(deps: FrameDeps, session: Session, frame: Frame<"report">)
   deps.poke();
   const outcomes = await Promise.all(settled);
   const stale = frame.reports.filter((_, index) => outcomes[index] === "stale");
+  for (const [index, { task, fence }] of frame.reports.entries()) {
+    const outcome = outcomes[index];
+    if (outcome === "stale" || outcome === "contradicted")
+      deps.onRefused({ agent: session.agent, task, fence, outcome });
+  }
   tellStale(deps, session, stale);
   accept(session, frame.seq);
 }

@@ -155,7 +155,8 @@ export class JournalFeed {
     if (this.#pumping) return;
     this.#pumping = true;
     try {
-      while (!this.#closed && (await this.#hasMore())) await this.#handOn();
+      // All may be wanted again while the end was being looked for.
+      while (!this.#closed && ((await this.#hasMore()) || this.#again)) await this.#handOn();
     } catch (error) {
       if (this.#closed) return;
       this.#deps.logger.warn({ err: error, run: this.run }, "a journal could not be read and is read again");

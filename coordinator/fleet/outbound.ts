@@ -5,6 +5,7 @@ import type { CoordinatorFrame } from "#shared/protocol/agent.ts";
 export interface Socket {
   send(text: string): void;
   readonly bufferedAmount: number;
+  close(code: number, reason: string): void;
 }
 
 /** Frames to one agent: those of a turn of the event loop leave as one message, cut below the frame limit. */
@@ -19,12 +20,14 @@ export class Outbound {
     this.#clock = clock;
   }
 
-  get bufferedBytes(): number {
-    return this.#socket.bufferedAmount;
-  }
-
   push(frame: CoordinatorFrame): void {
     if (this.#closed) return;
+    // A25: nothing is kept without a bound for an agent that takes nothing; it comes again, and is told what it missed.
+    if (this.#socket.bufferedAmount > limits.outboundBytesMax) {
+      this.close();
+      this.#socket.close(1013, "too much waits to be taken");
+      return;
+    }
     this.#frames.push(frame);
     if (this.#frames.length === 1) this.#clock.soon(() => this.flush());
   }

@@ -1,7 +1,8 @@
 import { partitionOf, runOfTask } from "#shared/domain/ids.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
-import { type EpochRecord, epochKey, leaseKey, partitionOfKey } from "../engine/engine.ts";
+import { leaseKey } from "../engine/engine.ts";
 import type { DraftWrite, Move } from "../engine/move.ts";
+import { epochOf, isVoid } from "../state/void-leases.ts";
 
 export interface HoldLeases {
   readonly leases: readonly AttemptName[];
@@ -29,7 +30,7 @@ export const holdLeases: Move<HoldLeases, HeldLeases> = {
   fresh: true,
   reads: ({ leases }) => [
     ...leases.map(({ task }) => leaseKey(partitionOf(runOfTask(task)), task)),
-    ...leases.slice(0, 1).map(({ task }) => epochKey(partitionOf(runOfTask(task)))),
+    ...leases.slice(0, 1).map(({ task }) => epochOf(task)),
   ],
   decide(view, { leases, forMs, state, holder }) {
     const held: AttemptName[] = [];
@@ -38,8 +39,7 @@ export const holdLeases: Move<HoldLeases, HeldLeases> = {
     for (const lease of leases) {
       const key = leaseKey(partitionOf(runOfTask(lease.task)), lease.task);
       const record = view.get<{ holder: string }>(key);
-      const isVoid = lease.fence < (view.get<EpochRecord>(epochKey(partitionOfKey(key)))?.fence ?? 0);
-      if (!record || view.stamp(key) !== String(lease.fence) || record.holder === "" || isVoid) {
+      if (!record || view.stamp(key) !== String(lease.fence) || record.holder === "" || isVoid(view, lease)) {
         stale.push(lease);
         continue;
       }

@@ -22,6 +22,9 @@ export const cancelRun: Move<{ run: RunId; reason: string; by: string }, EndRunO
     if (!run) return { transactions: [], answer: () => ({ kind: "unknown" }) };
     if (isTerminalRun(run.state)) return { transactions: [], answer: () => ({ kind: "ended" }) };
     if (run.cancel) return { transactions: [], answer: () => ({ kind: "done" }) };
+    // C16: that the parent is ending may have been forgotten since it was found.
+    const parent = by === "parent" && run.parent ? view.get<RunRecord>(runKey(run.parent.run)) : null;
+    if (parent && !isEnding(parent)) return { transactions: [], answer: () => ({ kind: "done" }) };
     const change = new Change(view);
     const cancelling: RunRecord = { ...run, state: "cancelling", cancel: { reason, by, atMs: Math.round(view.nowMs) } };
     change.set(runKey(id), cancelling);
@@ -33,6 +36,9 @@ export const cancelRun: Move<{ run: RunId; reason: string; by: string }, EndRunO
   },
 };
 
+/** Its open calls are to be cancelled: it has ended, or is to end. */
+export const isEnding = (run: RunRecord): boolean => isTerminalRun(run.state) || run.cancel !== null;
+
 /** Ends a run whatever its workflow is doing: its time is over, or it had its grace after a cancel. */
 export const forceEnd: Move<{ run: RunId; why: "run" | "grace" }, "ended" | "was ended"> = {
   name: "forceEnd",
@@ -41,7 +47,7 @@ export const forceEnd: Move<{ run: RunId; why: "run" | "grace" }, "ended" | "was
     const run = view.get<RunRecord>(runKey(id));
     const task = view.get<TaskRecord>(taskKey(taskId(id, workflowKey)));
     const change = new Change(view);
-    if (!run || isTerminalRun(run.state)) {
+    if (!run || isTerminalRun(run.state) || (why === "grace" && !run.cancel)) {
       change.unrank(timersIndex(partitionOf(id)), timerMember({ kind: why, run: id }));
       return { transactions: change.drafts(), answer: () => "was ended" };
     }

@@ -18,6 +18,7 @@ import { giveUpWait } from "../state/mailbox.ts";
 import { giveUpEvent } from "../state/messages.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
+import { isEnding } from "./cancel-run.ts";
 
 export interface CloseDeps {
   readonly engine: Engine;
@@ -46,7 +47,7 @@ const cancelCall: Move<CancelCall, CancelOutcome> = {
     const run = view.get<RunRecord>(runKey(runId));
     const task = view.get<TaskRecord>(taskKey(id));
     const done = { transactions: [], answer: () => ({ kind: "done" }) as const };
-    if (!run || !task || isTerminalTask(task.state) || isSpared(run, task)) return done;
+    if (!run || !task || isTerminalTask(task.state) || !isEnding(run) || isSpared(run, task)) return done;
     const reason = run.cancel?.reason ?? "the workflow has ended";
     if (task.child) {
       const child = task.child;

@@ -3,6 +3,7 @@ import { isTerminalRun, isTerminalTask } from "#shared/domain/states.ts";
 import { type LeaseRecord, leaseKey } from "../engine/engine.ts";
 import type { Move } from "../engine/move.ts";
 import { journalLog, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+import { epochOf, isVoid } from "../state/void-leases.ts";
 
 export interface ParkRun {
   readonly task: TaskId;
@@ -20,7 +21,12 @@ export type ParkOutcome = "parked" | "grown" | "stale";
  */
 export const parkRun: Move<ParkRun, ParkOutcome> = {
   name: "parkRun",
-  reads: ({ task }) => [runKey(runOfTask(task)), taskKey(task), leaseKey(partitionOf(runOfTask(task)), task)],
+  reads: ({ task }) => [
+    runKey(runOfTask(task)),
+    taskKey(task),
+    leaseKey(partitionOf(runOfTask(task)), task),
+    epochOf(task),
+  ],
   decide(view, { task: id, fence, given, awaiting }) {
     const runId: RunId = runOfTask(id);
     const run = view.get<RunRecord>(runKey(runId));
@@ -28,7 +34,7 @@ export const parkRun: Move<ParkRun, ParkOutcome> = {
     const unwritten = (outcome: ParkOutcome) => ({ transactions: [], answer: () => outcome });
     if (!run || !task || isTerminalRun(run.state) || isTerminalTask(task.state)) return unwritten("stale");
     const lease = leaseKey(partitionOf(runId), id);
-    if (view.stamp(lease) !== String(fence)) return unwritten("stale");
+    if (view.stamp(lease) !== String(fence) || isVoid(view, { task: id, fence })) return unwritten("stale");
     const holder = view.get<LeaseRecord>(lease)?.holder ?? "";
     // An answer that was lost: it did park, and has been woken since.
     if (view.unmet) return unwritten(holder === "" ? "stale" : "grown");

@@ -22,6 +22,7 @@ import { endRun, type NewRun, type RunEnd, writeNewRun } from "../state/new-run.
 import { makeReady, settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 import type { SignalRecord } from "../state/unread-signals.ts";
+import { isVoid } from "../state/void-leases.ts";
 
 export interface SettleReport {
   readonly report: Report;
@@ -90,6 +91,8 @@ export const settleReport: Move<SettleReport, SettleOutcome> = {
     const task = view.get<TaskRecord>(taskKey(report.task));
     const fence = view.stamp(leaseKey(partitionOf(runOfTask(report.task)), report.task));
     if (!task || fence !== String(report.fence)) return unwritten("stale");
+    // A task's result is its own; a workflow's rests on its journal.
+    if (task.kind === "workflow" && isVoid(view, report)) return unwritten("stale");
     const last = task.attempts.at(-1);
     if (last?.fence === report.fence && last.outcome !== "expired") {
       return unwritten(agrees(last, report) ? "repeated" : "contradicted");
@@ -215,7 +218,7 @@ function retryTask(change: Change, task: TaskRecord, delayMs: number): void {
     makeReady(change, task);
     return;
   }
-  change.set(taskKey(id), { ...task, state: "delayed" });
+  change.set(taskKey(id), { ...task, state: "delayed", readyAtMs: Math.round(change.view.nowMs + delayMs) });
   change.rank(timersIndex(partitionOf(task.run)), timerMember({ kind: "delay", task: id }), inMs(delayMs));
 }
 

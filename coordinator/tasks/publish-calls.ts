@@ -23,6 +23,7 @@ import { type Message, sendMessage } from "../state/messages.ts";
 import { type NewRun, newTask, writeNewRun } from "../state/new-run.ts";
 import { dependencyFailed, makeReady, settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
+import { epochOf, isVoid } from "../state/void-leases.ts";
 
 /** What a call's name means, looked up in the registry before the move: release, queue and options, or why there is none. */
 export type Resolved =
@@ -108,13 +109,15 @@ export const publishCalls: Move<PublishCalls, PublishOutcome> = {
   reads: ({ task, run, calls }) => [
     runKey(run),
     leaseKey(partitionOf(run), task),
+    epochOf(task),
     ...calls.map(({ call }) => taskKey(taskId(run, call.key))),
     ...calls.flatMap(({ call }) => ("refs" in call ? (call.refs ?? []) : []).map((ref) => taskKey(taskId(run, ref)))),
   ],
   decide(view, input) {
     const run = view.get<RunRecord>(runKey(input.run));
     const fence = view.stamp(leaseKey(partitionOf(input.run), input.task));
-    if (!run || isTerminalRun(run.state) || fence !== String(input.fence)) return unwritten({ kind: "stale" });
+    const isOld = fence !== String(input.fence) || isVoid(view, input);
+    if (!run || isTerminalRun(run.state) || isOld) return unwritten({ kind: "stale" });
     const change = new Change(view);
     let published = 0;
     for (const { call, resolved } of input.calls) {

@@ -2,6 +2,8 @@
 export const limits = {
   /** One WebSocket message of the agent protocol, either way. */
   frameBytesMax: 1024 * 1024,
+  /** What waits to be taken by one agent's connection. */
+  outboundBytesMax: 16 * 1024 * 1024,
   /** One line of the task protocol. */
   programLineBytesMax: 4 * 1024 * 1024,
   /** An HTTP request body that is not a blob. */

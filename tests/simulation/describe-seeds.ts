@@ -22,8 +22,19 @@ export function describeSeeds(from: number, count: number): void {
   });
 }
 
-async function checkSeed(seed: number): Promise<void> {
-  const { wrong, hash, cluster } = await simulate({ seed });
+async function checkSeed(seed: number, failOverMs = 0): Promise<void> {
+  const { wrong, hash, cluster } = await simulate({ seed, failOverMs });
   if (wrong.length > 0) throw new Error(tellFailure(seed, wrong, cluster.trace, linesShown));
-  expect((await simulate({ seed })).hash, `seed ${seed} does the same twice`).toBe(hash);
+  expect((await simulate({ seed, failOverMs })).hash, `seed ${seed} does the same twice`).toBe(hash);
+}
+
+/** Seeds whose engine fails over again and again, to a server that has not heard of the last second. */
+export function describeFailovers(from: number, count: number): void {
+  it(
+    "A7 C16 a simulated cluster comes to rest although its engine forgets what it acknowledged last",
+    async () => {
+      for (let seed = from; seed < from + count; seed += 1) await checkSeed(seed, 8_000);
+    },
+    count * seedMs,
+  );
 }

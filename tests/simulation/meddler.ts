@@ -94,7 +94,10 @@ export class Meddler {
       case "wallClock":
         return this.#setClock(agent);
       case "failOver":
-        return cluster.room.failOver(random.float() * 1_000);
+        cluster.room.failOver(random.float() * 1_000);
+        // Each coordinator's engine finds out with its next connection.
+        for (const one of cluster.coordinators) one.journey.mover.forget();
+        return;
       default:
         if (agent) this.#doToAgent(what, agent);
     }

@@ -1,0 +1,3 @@
+import { describeFailovers } from "./describe-seeds.ts";
+
+describeFailovers(1, 40);
