@@ -10,6 +10,7 @@ import {
   sendEvents,
   sendProblem,
   startFakeApi,
+  taskView,
 } from "../testing/fake-api.ts";
 import { fakeCli, salt } from "../testing/fake-cli.ts";
 
@@ -123,17 +124,22 @@ describe("salt run", () => {
     expect(ran.err).toContain("the run goes on");
   });
 
-  it("says that the run waits for an agent when none is connected", async () => {
-    const open = shop(
-      {},
-      {
-        "GET /v1/runs/*/journal/stream": (_, answer) => sendEvents(answer, journal("x").slice(0, 1), "open"),
-        "GET /v1/agents": () => ({ rows: [], cursor: null }),
-      },
-    );
-    const ran = await call(["run", "invoice", "--timeout", "2500ms"], open);
-    expect(ran.err).toContain("No agent is connected: the run waits for one.\n→ salt agent starts one\n");
-  });
+  it("says what the run, or a call of it, waits for, once, when nothing happens for some seconds", async () => {
+    const task = (waits: string | null) => ({ "GET /v1/runs/*/tasks/*": () => taskView({ status: "ready", waits }) });
+    const stream = (entries: readonly { id: number; data: unknown }[]): Record<string, Handler> => ({
+      "GET /v1/runs/*/journal/stream": (_, answer) => sendEvents(answer, entries, "open"),
+    });
+    const lonely = shop({}, { ...stream(journal("x").slice(0, 1)), ...task("no agent is connected") });
+    const ran = await call(["run", "invoice", "--timeout", "6s"], lonely);
+    expect(ran.err.match(/The run waits: no agent is connected\n→ salt agent starts one\n/g)).toHaveLength(1);
+    expect(api?.requests).toContain(`GET /v1/runs/${runId}/tasks/${encodeURIComponent("@workflow")}`);
+    await api?.close();
+    const called = { position: 2, atMs: 1_001, e: "called", key: "score#1", kind: "task", name: "score" };
+    const stuck = [...journal("x").slice(0, 1), { id: 2, data: called }];
+    const busy = shop({}, { ...stream(stuck), ...task("1 agent could take it; it is busy") });
+    const plain = await call(["run", "invoice", "--timeout", "3s"], busy);
+    expect(plain.err).toMatch(/ score#1 waits: 1 agent could take it; it is busy\n/);
+  }, 20_000);
 
   it("detaches at Ctrl-C with 130 and says how to watch; a second one asks to cancel", async () => {
     let cancelled = false;

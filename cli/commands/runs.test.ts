@@ -9,6 +9,7 @@ import {
   runView,
   sendEvents,
   startFakeApi,
+  taskView,
 } from "../testing/fake-api.ts";
 import { salt } from "../testing/fake-cli.ts";
 
@@ -20,27 +21,7 @@ async function call(argv: readonly string[], handlers: Record<string, Handler>) 
   return salt(argv, { env: { SALT_URL: api.url, SALT_TOKEN: "token" } });
 }
 
-const task: TaskView = {
-  key: "score#1" as CallKey,
-  kind: "task",
-  name: "score",
-  project: "shop",
-  release: "rel_1",
-  status: "running",
-  attempt: 1,
-  agent: "agt",
-  createdAtMs: 0,
-  readyAtMs: 0,
-  startedAtMs: null,
-  endedAtMs: null,
-  refs: [],
-  checks: [],
-  failure: null,
-  attempts: [],
-  output: null,
-  child: null,
-  progress: { fraction: 0.4, message: "half of it", atMs: 1 },
-};
+const task = taskView({ progress: { fraction: 0.4, message: "half of it", atMs: 1 } });
 
 describe("a task's progress", () => {
   const said = (fraction: number | null, message: string | null, atMs: number, key = "score#1") => ({
@@ -91,8 +72,8 @@ describe("a task's progress", () => {
     const handlers = { "GET /v1/runs/*": () => runView(), "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }) };
     const ran = await call(["runs", "get", runId], handlers);
     expect(ran.out).toMatch(/TASK .* AGENT +PROGRESS +FAILURE\n/);
-    expect(ran.out).toMatch(/score#1 +running .* agt +40 % {2}half of it\n/);
-    expect(ran.out).toMatch(/score#2 +running .* agt\n/);
+    expect(ran.out).toMatch(/score#1 +running .* ada +40 % {2}half of it\n/);
+    expect(ran.out).toMatch(/score#2 +running .* ada\n/);
   });
 });
 
@@ -134,4 +115,45 @@ it("salt runs list goes on over pages that are short or empty, until it has as m
   });
   expect(JSON.parse(ran.out)).toEqual([{ id: runId }, { id: otherRunId }]);
   expect(cursors).toEqual([null, "a", "b", "c"]);
+});
+
+describe("salt runs get", () => {
+  const of = (rows: readonly TaskView[], status: "queued" | "succeeded" = "succeeded"): Record<string, Handler> => ({
+    "GET /v1/runs/*": () => runView(status === "queued" ? { status, endedAtMs: null, output: null } : {}),
+    "GET /v1/runs/*/output": () => 42,
+    "GET /v1/runs/*/tasks": () => ({ rows, cursor: null }),
+    "GET /v1/runs/*/tasks/*": () => taskView({ waits: "no agent is connected" }),
+  });
+
+  it("says what the run and each of its tasks wait for", async () => {
+    const busy = "1 agent could take it; it is busy";
+    const rows = [taskView(), taskView({ key: "score#2" as CallKey, status: "ready", agent: null, waits: busy })];
+    const told = await call(["runs", "get", runId], of(rows, "queued"));
+    expect(told.out).toMatch(/^status +queued\nwaits +no agent is connected\n/m);
+    expect(told.out).toMatch(/AGENT +WAITS +FAILURE\n/);
+    expect(told.out).toMatch(/^score#2 .* {2}1 agent could take it; it is busy$/m);
+    await api?.close();
+    const json = JSON.parse((await call(["runs", "get", runId, "--json", "waits,tasks"], of(rows, "queued"))).out);
+    expect([json.waits, json.tasks[1].waits]).toEqual(["no agent is connected", busy]);
+    await api?.close();
+    expect((await call(["runs", "get", runId], of([taskView()]))).out).not.toMatch(/waits/i);
+  });
+
+  it("names agents: by name, with the id where two share one, by id where the name is forgotten; as JSON by both", async () => {
+    const ada = taskView();
+    const twins = ["agt_2", "agt_3"].map((agent) => taskView({ agent, agentName: "twin" }));
+    const rows = [ada, ada, ...twins, taskView({ agent: "agt_4", agentName: null })];
+    const { out } = await call(["runs", "get", runId], of(rows));
+    const shown = out.split("\n").filter((line) => line.startsWith("score#1"));
+    expect(shown.map((line) => line.split(/ {2,}/).at(-1))).toEqual([
+      "ada",
+      "ada",
+      "twin agt_2",
+      "twin agt_3",
+      "agt_4",
+    ]);
+    await api?.close();
+    const [first] = JSON.parse((await call(["runs", "get", runId, "--json", "tasks"], of(rows))).out).tasks;
+    expect(first).toMatchObject({ agent: "agt_1", agentName: "ada" });
+  });
 });

@@ -1,5 +1,7 @@
+import { workflowKey } from "#shared/domain/ids.ts";
 import { type RunView, runStatusSchema, type TaskView } from "#shared/protocol/api.ts";
 import { type Cli, note } from "../cli.ts";
+import type { Client } from "../client.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText, durationText, parseDuration } from "../duration.ts";
 import { followStream } from "../follow.ts";
@@ -86,23 +88,26 @@ function addGet(runs: SaltCommand, cli: Cli): void {
       const client = await clientOf(cli, options);
       const run = await client.call("getRun", { params: { run: id } });
       const tasks = await listRows(client, "listTasks", { params: { run: run.id }, limit: 1_000 });
-      if (options.json) printJson(cli, { ...run, output: await outputOf(client, run), tasks }, options.json);
-      else
-        tellRun(
-          cli,
-          run,
-          tasks.filter((task) => task.kind !== "workflow"),
-        );
+      const waits = await waitsOfRun(client, run);
+      if (options.json) printJson(cli, { ...run, waits, output: await outputOf(client, run), tasks }, options.json);
+      else tellRun(cli, run, waits, tasks);
       return 0;
     });
 }
 
-function tellRun(cli: Cli, run: RunView, tasks: readonly TaskView[]): void {
+/** What the run's own workflow task waits for. */
+async function waitsOfRun(client: Client, run: RunView): Promise<string | null> {
+  if (run.endedAtMs !== null) return null;
+  return (await client.call("getTask", { params: { run: run.id, key: workflowKey } })).waits;
+}
+
+function tellRun(cli: Cli, run: RunView, waits: string | null, tasks: readonly TaskView[]): void {
   printFields(cli, [
     ["run", run.id],
     ["workflow", `${run.project}/${run.workflow}`],
     ["release", run.release],
     ["status", run.status],
+    ["waits", waits],
     ["trigger", [run.trigger.kind, run.trigger.name, run.trigger.by].filter(Boolean).join(" ")],
     ["started", dateText(run.createdAtMs)],
     ["took", durationText((run.endedAtMs ?? cli.nowMs()) - run.createdAtMs)],
@@ -144,16 +149,31 @@ const progressColumn: Column<TaskView> = {
   text: ({ progress }) => (progress ? progressText(progress) : ""),
 };
 
+const waitsColumn: Column<TaskView> = { title: "WAITS", text: (task) => task.waits ?? "" };
+
 const childColumn: Column<TaskView> = { title: "CHILD RUN", text: (task) => task.child ?? "", shorten: shortId };
+
+/** An agent's name; its id too where it shares the name with another of the table, alone where it has none any more. */
+function agentText(tasks: readonly TaskView[]): (task: TaskView) => string {
+  const idsOf = Map.groupBy(
+    new Set(tasks.map(({ agent }) => agent)),
+    (id) => tasks.find(({ agent }) => agent === id)?.agentName,
+  );
+  return ({ agent, agentName }) => {
+    if (agent === null || agentName === null) return agent ?? "";
+    return (idsOf.get(agentName)?.length ?? 0) > 1 ? `${agentName} ${agent}` : agentName;
+  };
+}
 
 const taskColumns = (cli: Cli, tasks: readonly TaskView[]): Column<TaskView>[] => [
   { title: "TASK", text: (task) => task.key },
   { title: "STATUS", text: (task) => task.status, paint: paintStatus },
   { title: "ATTEMPT", text: (task) => (task.attempt === 0 ? "" : String(task.attempt)), align: "right" },
   { title: "TOOK", text: (task) => durationText((task.endedAtMs ?? cli.nowMs()) - task.createdAtMs), align: "right" },
-  { title: "AGENT", text: (task) => task.agent ?? "" },
+  { title: "AGENT", text: agentText(tasks) },
   ...(tasks.some((task) => task.child) ? [childColumn] : []),
   ...(tasks.some((task) => task.progress) ? [progressColumn] : []),
+  ...(tasks.some((task) => task.waits) ? [waitsColumn] : []),
   { title: "FAILURE", text: (task) => (task.failure ? `${task.failure.type}: ${task.failure.message}` : "") },
 ];
 
@@ -185,7 +205,7 @@ function addWatch(runs: SaltCommand, cli: Cli): void {
     });
 }
 
-async function streamJournal(cli: Cli, client: Awaited<ReturnType<typeof clientOf>>, run: RunView): Promise<void> {
+async function streamJournal(cli: Cli, client: Client, run: RunView): Promise<void> {
   const stop = new AbortController();
   const forget = cli.onInterrupt(() => stop.abort());
   const options = { signal: stop.signal };

@@ -1,7 +1,7 @@
 import http, { type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { RunId } from "#shared/domain/ids.ts";
-import type { RunView } from "#shared/protocol/api.ts";
+import type { CallKey, RunId } from "#shared/domain/ids.ts";
+import type { RunView, TaskView } from "#shared/protocol/api.ts";
 import { readText } from "../client.ts";
 
 export interface FakeRequest {
@@ -107,5 +107,31 @@ export const runView = (change: Partial<RunView> = {}): RunView => ({
   previous: null,
   counts: { calls: 0, succeeded: 0, failed: 0, cancelled: 0 },
   warnings: 0,
+  ...change,
+});
+
+/** A task as the API shows it. */
+export const taskView = (change: Partial<TaskView> = {}): TaskView => ({
+  key: "score#1" as CallKey,
+  kind: "task",
+  name: "score",
+  project: "shop",
+  release: "rel_1",
+  status: "running",
+  waits: null,
+  attempt: 1,
+  agent: "agt_1",
+  agentName: "ada",
+  createdAtMs: 0,
+  readyAtMs: 0,
+  startedAtMs: null,
+  endedAtMs: null,
+  refs: [],
+  checks: [],
+  failure: null,
+  attempts: [],
+  output: null,
+  child: null,
+  progress: null,
   ...change,
 });

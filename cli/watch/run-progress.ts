@@ -12,6 +12,8 @@ export interface CallProgress {
   readonly endedAtMs: number | null;
   /** How far its attempt under way says that it is. */
   readonly said: ProgressView | null;
+  /** What it waits for, as the coordinator said last; null when it may be running. */
+  readonly waits: string | null;
 }
 
 /**
@@ -46,17 +48,22 @@ export class RunProgress {
     else if (row.e === "called") this.#open(row);
     else if (row.e === "signal") this.#arrive(row.name ?? "", row.atMs);
     else if (row.e === "retried" && call)
-      this.#set({ ...call, state: "retrying", failed: call.failed + 1, said: null });
+      this.#set({ ...call, state: "retrying", failed: call.failed + 1, said: null, waits: null });
     else if (row.e === "settled" && call?.endedAtMs === null) {
       const state = (row.outcome ?? "succeeded") as CallProgress["state"];
-      this.#set({ ...call, state, endedAtMs: row.atMs, said: null });
+      this.#set({ ...call, state, endedAtMs: row.atMs, said: null, waits: null });
     }
   }
 
   /** What a call says shows too that it is being executed. */
   say({ key, ...said }: ProgressEvent): void {
     const call = this.#calls.get(key);
-    if (call?.endedAtMs === null) this.#set({ ...call, state: "open", said });
+    if (call?.endedAtMs === null) this.#set({ ...call, state: "open", said, waits: null });
+  }
+
+  wait(key: string, waits: string | null): void {
+    const call = this.#calls.get(key);
+    if (call?.endedAtMs === null) this.#set({ ...call, waits });
   }
 
   #open(row: JournalRow): void {
@@ -69,6 +76,7 @@ export class RunProgress {
       openedAtMs: row.atMs,
       endedAtMs: null,
       said: null,
+      waits: null,
     };
     const kept = call.kind === "signal" ? (this.#kept.get(call.name) ?? 0) : 0;
     if (kept > 0) this.#kept.set(call.name, kept - 1);

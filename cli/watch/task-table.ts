@@ -1,4 +1,5 @@
 import type { Ansis } from "ansis";
+import { cleanLine } from "../clean-text.ts";
 import { durationText } from "../duration.ts";
 import { type Column, cutText, paintStatus, tableLines } from "../output.ts";
 import { bar } from "../progress-line.ts";
@@ -37,8 +38,8 @@ function callLines({ calls, ended }: RunProgress, view: TableView): string[] {
   return tableLines(calls, columns, view);
 }
 
-function saidText({ said }: CallProgress): string {
-  if (said === null) return "";
+function saidText({ said, waits }: CallProgress): string {
+  if (said === null) return cleanLine(waits ?? "");
   return said.fraction === null ? progressText(said) : `${bar(said.fraction, 8)} ${progressText(said)}`;
 }
 
@@ -46,6 +47,7 @@ function saidText({ said }: CallProgress): string {
 function stateText(call: CallProgress, runEnded: string | null): string {
   if (runEnded !== null && call.endedAtMs === null) return runEnded === "cancelled" ? "cancelled" : "left open";
   if (call.state !== "open") return call.state;
+  if (call.waits !== null) return "waiting";
   return call.kind === "task" || call.kind === "workflow" ? "running" : "waiting";
 }
 

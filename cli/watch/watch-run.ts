@@ -6,7 +6,7 @@
  * W2  A run that restarts goes on as another run, which is then followed in its place.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RunId } from "#shared/domain/ids.ts";
+import { type RunId, workflowKey } from "#shared/domain/ids.ts";
 import { journalRowSchema, type ProgressEvent, progressEventSchema, type RunView } from "#shared/protocol/api.ts";
 import { cleanLine, cleanText } from "../clean-text.ts";
 import { type Cli, note } from "../cli.ts";
@@ -18,14 +18,13 @@ import { timeText } from "../time-text.ts";
 import { journalLine } from "./journal-line.ts";
 import { LiveScreen } from "./live-screen.ts";
 import { type LogLine, LogLines, logRowsSchema } from "./log-lines.ts";
+import { lookForWaits } from "./look-for-waits.ts";
 import { RunProgress } from "./run-progress.ts";
 import { taskTable } from "./task-table.ts";
 
 const secondInterruptMs = 2_000;
 /** In plain lines, a task's progress is told at most so often. */
 const saidEveryMs = 1_000;
-/** A run that has made no call for so long may wait for an agent that is not there. */
-const lonelyAfterMs = 1_500;
 /** Once the journal has ended, log lines are waited for until none came for so long, */
 const logsQuietMs = 300;
 /** and at most so long. */
@@ -99,7 +98,8 @@ class Watching {
     const screen = new LiveScreen(this.#cli, () => this.#table(`${run.project}/${run.workflow}  ${run.id}`));
     this.#screen = screen;
     const logsStop = new AbortController();
-    const lonely = setTimeout(() => void this.#tellLonely(screen), lonelyAfterMs);
+    const looking = new AbortController();
+    void this.#lookForWaits(screen, AbortSignal.any([this.#stop.signal, looking.signal]));
     const logs = options.logs ? this.#followLogs(screen, AbortSignal.any([this.#stop.signal, logsStop.signal])) : null;
     try {
       const journal = this.#followJournal(screen);
@@ -109,7 +109,7 @@ class Watching {
       logsStop.abort();
       await logs;
     } finally {
-      clearTimeout(lonely);
+      looking.abort();
       logsStop.abort();
       logs?.catch(() => undefined);
       screen.close({ keep: this.#progress.ended !== null });
@@ -118,12 +118,15 @@ class Watching {
     return this.#progress.ended === null ? (this.#stopped ?? "detached") : null;
   }
 
-  /** Nothing else would say why nothing happens. What cannot be found out is left unsaid. */
-  async #tellLonely(screen: LiveScreen): Promise<void> {
-    if (this.#progress.calls.length > 0) return;
-    const agents = await this.#client.call("listAgents", { query: { limit: 500 } }).catch(() => null);
-    if (agents === null || agents.rows.some((agent) => agent.connected) || this.#screen !== screen) return;
-    screen.line("No agent is connected: the run waits for one.\n→ salt agent starts one");
+  /** Nothing else would say why nothing happens. */
+  async #lookForWaits(screen: LiveScreen, signal: AbortSignal): Promise<void> {
+    const onWaits = (key: string, waits: string) => {
+      const next = waits.startsWith("no ") ? "\n→ salt agent starts one" : "";
+      if (key === workflowKey) screen.line(`The run waits: ${cleanLine(waits)}${next}`);
+      else if (!screen.live) screen.line(`${timeText(this.#cli.nowMs())} ${cleanLine(key)} waits: ${cleanLine(waits)}`);
+    };
+    const { nowMs } = this.#cli;
+    await lookForWaits(this.#client, { run: this.#run, progress: this.#progress, nowMs, signal, onWaits });
   }
 
   async #followJournal(screen: LiveScreen): Promise<void> {

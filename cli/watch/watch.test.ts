@@ -86,6 +86,18 @@ describe("the live table", () => {
     expect(progress.calls[0]).toMatchObject({ state: "succeeded", said: null });
   });
 
+  it("shows a call that does not begin as waiting, and for what, until it says something or ends", () => {
+    const progress = progressOf([{ e: "opened" }, called("score", 1)]);
+    progress.wait("score#1", "no connected agent serves pool 'gpu'");
+    progress.wait("unheard#1", "nothing");
+    expect(taskTable("x", progress, view)[1]).toBe("score#1  waiting  98 ms    no connected agent serves pool 'gpu'");
+    progress.say(said("score#1", 0.5, null));
+    expect(taskTable("x", progress, view)[1]).toBe("score#1  running  98 ms    ████░░░░ 50 %");
+    progress.take(row(3, { e: "settled", key: "score#1", outcome: "succeeded" }));
+    progress.wait("score#1", "late");
+    expect(progress.calls[0]).toMatchObject({ state: "succeeded", waits: null });
+  });
+
   it("shows no call as running once the run has ended", () => {
     const cancelled = progressOf([{ e: "opened" }, called("score", 1), { e: "ended", state: "cancelled" }]);
     cancelled.say(said("score#1", 0.5, null));

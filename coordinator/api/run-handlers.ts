@@ -6,17 +6,19 @@ import type { Engine } from "../engine/engine.ts";
 import { calledIn, journalLog } from "../records.ts";
 import { storeValue } from "../state/store-value.ts";
 import { findRunId, readRun, viewRun } from "./find-run.ts";
+import { createFleetView } from "./fleet-view.ts";
 import { type ApiDeps, type Handlers, Reply } from "./handlers.ts";
 import { listRuns } from "./list-runs.ts";
 import { pageOf, placeOfCursor } from "./page.ts";
 import { valueResponse } from "./value-response.ts";
-import { viewTasks } from "./views.ts";
+import { viewTasks } from "./view-tasks.ts";
 
 type RunHandlers = Pick<Handlers, "openRun" | "listRuns" | "getRun" | "listTasks" | "getTask" | "getOutput">;
 
 /** Opening and looking at runs. */
 export function runHandlers(deps: ApiDeps): RunHandlers {
   const { engine } = deps;
+  const seen = { ...deps, fleet: createFleetView(deps) };
   return {
     openRun: (request) => openRun(deps, request),
     listRuns: async ({ query }) => pageOf(await listRuns(deps, query)),
@@ -28,13 +30,13 @@ export function runHandlers(deps: ApiDeps): RunHandlers {
       const from = placeOfCursor(query.cursor).after?.score ?? 0;
       const { keys, after } = await readCalls(engine, run, from, query.limit);
       const next = after === null ? null : { score: after, member: "" };
-      return pageOf({ rows: await viewTasks(deps, run, keys), next });
+      return pageOf({ rows: await viewTasks(seen, run, keys), next });
     },
 
     async getTask({ params }) {
       const run = await findRunId(deps, params.run);
       await readRun(engine, run);
-      const [task] = await viewTasks(deps, run, [params.key as CallKey]);
+      const [task] = await viewTasks(seen, run, [params.key as CallKey]);
       if (!task) throw new SaltError("NotFound", `Run '${run}' has no task '${params.key}'.`);
       return task;
     },

@@ -1,9 +1,9 @@
-import { type CallKey, partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
-import type { RunStatus, TaskStatus } from "#shared/domain/states.ts";
-import type { AgentView, ProgressView, RunView, TaskView } from "#shared/protocol/api.ts";
+import { partitionOf, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import type { RunStatus } from "#shared/domain/states.ts";
+import type { AgentView, ProgressView, RunView } from "#shared/protocol/api.ts";
 import { type Engine, type Found, type Key, keyIn, type LeaseRecord, leaseKey } from "../engine/engine.ts";
-import type { ProgressBoard, Said } from "../progress.ts";
-import { type AgentRecord, countKey, type RunRecord, runKey, type TaskRecord, taskKey } from "../records.ts";
+import type { Said } from "../progress.ts";
+import { type AgentRecord, countKey, type RunRecord, runKey } from "../records.ts";
 
 /** What people are shown, made from records. Whether something runs is said by its lease alone. */
 const counted = ["calls", "succeeded", "failed", "cancelled"] as const;
@@ -62,7 +62,8 @@ function runView(record: RunRecord, lease: LeaseRecord | null, counts: RunView["
   };
 }
 
-const isHeld = (lease: LeaseRecord | null): boolean =>
+/** A granted lease may still be refused. */
+export const isHeld = (lease: LeaseRecord | null): boolean =>
   lease !== null && lease.holder !== "" && lease.state !== "granted";
 
 /** A run that has made calls is running, also while its workflow task waits in a queue between two turns. */
@@ -70,61 +71,6 @@ function runStatus(record: RunRecord, lease: LeaseRecord | null, calls: number):
   if (record.state !== "open") return record.state;
   if (record.parked !== null) return "parked";
   return isHeld(lease) || calls > 0 ? "running" : "queued";
-}
-
-/** Views of a run's tasks in the order asked; unknown ones are left out. */
-export async function viewTasks(
-  deps: { readonly engine: Engine; readonly progress: ProgressBoard },
-  run: RunId,
-  keys: readonly CallKey[],
-): Promise<readonly TaskView[]> {
-  if (keys.length === 0) return [];
-  const ids = keys.map((key) => taskId(run, key));
-  const { found } = await deps.engine.get(ids.flatMap((id) => [taskKey(id), leaseKey(partitionOf(run), id)]));
-  return ids.flatMap((id, index) => {
-    const record = parseFound<TaskRecord>(found[2 * index]);
-    const lease = found[2 * index + 1];
-    const said = deps.progress.of(id, Number(lease?.stamp));
-    return record ? [taskView(record, parseFound<LeaseRecord>(lease), said)] : [];
-  });
-}
-
-/** A holder is a session of an agent: `<agent>:<n>`. */
-const agentOf = (lease: LeaseRecord | null): string | null => lease?.holder.replace(/:\d+$/, "") ?? null;
-
-function taskView(record: TaskRecord, lease: LeaseRecord | null, said: Said | null): TaskView {
-  const running = record.state === "ready" && isHeld(lease);
-  const last = record.attempts.at(-1);
-  const status: TaskStatus = running ? "running" : record.state;
-  return {
-    key: record.key,
-    kind: record.kind,
-    name: record.name,
-    project: record.project,
-    release: record.release,
-    status,
-    attempt: record.attemptsEnded + (running ? 1 : 0),
-    agent: running ? agentOf(lease) : (last?.agent ?? null),
-    createdAtMs: record.createdAtMs,
-    readyAtMs: record.readyAtMs,
-    startedAtMs: last ? Math.round(last.endedAtMs - last.ranMs) : null,
-    endedAtMs: record.endedAtMs,
-    refs: [...record.refs],
-    ...(record.manyRefs ? { manyRefs: record.manyRefs.blob } : {}),
-    checks: [...record.checks],
-    failure: record.failure,
-    attempts: record.attempts.map(({ attempt, agent, outcome, ranMs, endedAtMs, failure }) => ({
-      attempt,
-      agent,
-      outcome,
-      ranMs,
-      endedAtMs,
-      failure,
-    })),
-    output: record.output,
-    child: record.child,
-    progress: running && said ? progressView(said) : null,
-  };
 }
 
 export const progressView = ({ fraction, message, atMs }: Said): ProgressView => ({ fraction, message, atMs });

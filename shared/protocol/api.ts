@@ -201,6 +201,7 @@ export const attemptViewSchema = z
   .object({
     attempt: z.int(),
     agent: z.string(),
+    agentName: z.string().nullable(),
     outcome: z.enum(["succeeded", "failed", "cancelled", "lost", "expired"]),
     ranMs: z.number(),
     endedAtMs: timeMs,
@@ -223,10 +224,15 @@ export const taskViewSchema = z
     project: z.string(),
     release: z.string(),
     status: taskStatusSchema,
+    /** For people: why it does not run, when it is ready, delayed, or waits for refs. */
+    waits: z.string().nullable(),
     /** The attempt under way, or the last. 0: none yet. */
     attempt: z.int(),
     agent: z.string().nullable(),
+    /** Null too when the agent is forgotten. */
+    agentName: z.string().nullable(),
     createdAtMs: timeMs,
+    /** When it went, or is to go, into its queue. */
     readyAtMs: timeMs.nullable(),
     /** When the last attempt that has ended began. */
     startedAtMs: timeMs.nullable(),
