@@ -73,6 +73,25 @@ describe("a batch of moves", () => {
     await until(async () => (await Promise.all(far.map((key) => task(journey, run, key)))).every((t) => t.endedAtMs));
   });
 
+  it.each(["before", "after"])(
+    "C23 gives the value of a signal to a task that was given a ref to the wait for it, when it comes %s",
+    async (when) => {
+      const journey = await start();
+      const agent = await connect(journey, 1, 1);
+      const run = await journey.open();
+      if (when === "before") await signal(journey, run, "s1");
+      agent.calls(await agent.lease(), [signalCall(1), taskCall("other#1", { refs: ["signal:go#1"] })]);
+      await until(async () => (await task(journey, run, "other#1")) !== null);
+      if (when === "after") {
+        expect((await task(journey, run, "other#1")).state).toBe("waiting");
+        await signal(journey, run, "s1");
+      }
+      expect(await agent.lease()).toMatchObject({ name: "other", refs: { "signal:go#1": { json: "1" } } });
+      const { rows } = await journey.engine.range(edgesIndex(taskId(run, "other#1" as CallKey)), { limit: 1 });
+      expect(rows).toEqual([]);
+    },
+  );
+
   it("C24 begins waits for as many mailboxes as one frame names", async () => {
     const journey = await start();
     const agent = await connect(journey, 0, 1);

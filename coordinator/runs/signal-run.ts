@@ -29,7 +29,7 @@ export const signalRun: Move<SignalRun, SignalOutcome> = {
     if (view.get(signalKey(runId, id))) return { transactions: [], answer: () => ({ kind: "done" }) };
     if (isTerminalRun(run.state)) return { transactions: [], answer: () => ({ kind: "ended" }) };
     const change = new Change(view);
-    if (!takeIn(change, runId, { name, id })) return { transactions: [], answer: () => ({ kind: "full" }) };
+    if (!takeIn(change, runId, { name, id, value })) return { transactions: [], answer: () => ({ kind: "full" }) };
     change.set(signalKey(runId, id), { name });
     change.journal(runId, { e: "signal", id, name, value, by });
     wakeWorkflow(change, run, null);

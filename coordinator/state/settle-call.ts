@@ -155,7 +155,7 @@ export function queueTimer(task: TaskRecord): DraftWrite[] {
  * hold is the settlement decided again with its rows at hand. After a failure they are told in steps of their own: each
  * of them fails, and may have dependents in turn.
  */
-function tellDependents(change: Change, id: TaskId, succeeded: boolean): void {
+export function tellDependents(change: Change, id: TaskId, succeeded: boolean): void {
   const index = dependentsIndex(id);
   if (!change.view.unmet) {
     change.check({ kind: "fewer", index, than: 1 });

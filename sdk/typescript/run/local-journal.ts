@@ -34,17 +34,45 @@ interface Settling {
 export function createLocalJournal(clock: Clock, deliver: (entry: ProgramEntry) => void): LocalJournal {
   const calls = new Map<CallKey, Settling>();
   let position = 0;
+  /** Signals that no wait has taken, and waits that none has come for, by name: at most one of the two has members. */
+  const mailboxes = new Map<string, { unread: ProgramValue[]; waiting: Settling[] }>();
+  const mailboxOf = (name: string) => {
+    const mailbox = mailboxes.get(name) ?? { unread: [], waiting: [] };
+    mailboxes.set(name, mailbox);
+    return mailbox;
+  };
+  /** The signal's own entry says that the wait is over; whoever was given its ref is told here. */
+  const deliverSignals = (name: string): void => {
+    const mailbox = mailboxOf(name);
+    mailbox.waiting = mailbox.waiting.filter(({ settled }) => !settled);
+    const [wait, value] = [mailbox.waiting[0], mailbox.unread[0]];
+    if (wait === undefined || value === undefined) return;
+    mailbox.waiting.shift();
+    mailbox.unread.shift();
+    wait.settled = true;
+    wait.resolve(succeeded(value));
+  };
   const append = (entry: NewEntry): void => {
     position += 1;
     deliver({ ...entry, p: position, at: clock.nowMs() } as ProgramEntry);
   };
   return {
-    append,
+    append(entry) {
+      append(entry);
+      if (entry.e !== "signal") return;
+      mailboxOf(entry.name).unread.push(entry.value);
+      deliverSignals(entry.name);
+    },
     call(call) {
       if (calls.has(call.key)) return false;
-      calls.set(call.key, { ...Promise.withResolvers<Outcome>(), call, settled: false });
+      const settling: Settling = { ...Promise.withResolvers<Outcome>(), call, settled: false };
+      calls.set(call.key, settling);
       const name = "name" in call ? call.name : "sleep";
       append({ e: "called", key: call.key, kind: call.kind, name, digest: call.digest });
+      if (call.kind === "signal") {
+        mailboxOf(call.name).waiting.push(settling);
+        deliverSignals(call.name);
+      }
       return true;
     },
     settle(key, outcome) {

@@ -38,6 +38,7 @@ const warns = task({ name: "l-warns", checks: { odd: () => check.warn("hm") } },
 workflow({ name: "l-refs" }, async (n: number) => twice(twice(twice(n))));
 const total = task({ name: "l-total", input: z.array(z.number()) }, (all) => all.reduce((sum, n) => sum + n, 0));
 workflow({ name: "l-many" }, async (n: number) => total(Array.from({ length: n }, (_, index) => twice(index))));
+workflow({ name: "l-signal-ref" }, async () => twice(waitForSignal("n")));
 workflow({ name: "l-run-flaky" }, () => flaky());
 workflow({ name: "l-run-hopeless" }, () => hopeless());
 workflow({ name: "l-run-slow" }, () => slow());
@@ -135,6 +136,10 @@ describe("C23 main run", () => {
       kind: "failed",
       failure: { type: "ValidationError", message: expect.stringMatching(/signal 'age' is not valid: .*years: /) },
     });
+  });
+
+  test("a task that is given the ref of a wait for a signal gets its value", async () => {
+    expect(await start("l-signal-ref", null, [{ name: "n", value: { json: "21" } }]).outcome).toEqual(output(42));
   });
 
   test("signals that nobody took move over to the run that goes on", async () => {
