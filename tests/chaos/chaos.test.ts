@@ -16,6 +16,10 @@ import { runUnderFire, type Shape } from "../support/wave-under-fire.ts";
 const tasks = Number(process.env.SALT_CHAOS_TASKS ?? 4_000);
 const faultCount = Number(process.env.SALT_CHAOS_FAULTS ?? 14);
 const leaseTtlMs = 2_000;
+const agents = 4;
+const slots = 2;
+/** About how long a fault lasts. */
+const faultMs = 2_500;
 const agentDiskBytes = 512 * 1024 * 1024;
 
 /** About so many tasks: a first wave, half as many again that its outputs ask for, and a chain. */
@@ -32,12 +36,10 @@ describe.skipIf(missingForFleet() !== null)("chaos", () => {
     const manifest = await buildJourneys();
     fleet = await startFleet({
       coordinators: 3,
-      agents: 4,
-      slots: 2,
+      agents,
+      slots,
       flags: ["--lease-ttl", `${leaseTtlMs}ms`],
-      ...(unmount === null
-        ? {}
-        : { agentData: (name) => path.join(name === "agent-1" ? small : tmpdirOf(small), name) }),
+      ...(unmount === null ? {} : { firstAgentData: path.join(small, "agent-1") }),
     });
     await registerJourneys(fleet, manifest);
   }, 180_000);
@@ -46,7 +48,6 @@ describe.skipIf(missingForFleet() !== null)("chaos", () => {
     await fleet?.close();
     unmount?.();
     rmSync(small, { recursive: true, force: true });
-    rmSync(tmpdirOf(small), { recursive: true, force: true });
   });
 
   test(
@@ -64,8 +65,6 @@ describe.skipIf(missingForFleet() !== null)("chaos", () => {
     15 * 60_000,
   );
 });
-
-const tmpdirOf = (small: string): string => `${small}-agents`;
 
 interface Report {
   readonly tasks: number;
@@ -91,7 +90,8 @@ async function underFaults(
     shape: shapeOf(tasks),
     random,
     kills: faultCount,
-    paceMs: 1,
+    // The run is to last about as long as the faults do.
+    paceMs: Math.ceil((faultCount * faultMs * agents * slots) / tasks),
     timeoutMs: 12 * 60_000,
     async kill() {
       const kind = turn < kinds.length ? kinds[turn] : kinds[Math.floor(random() * kinds.length)];

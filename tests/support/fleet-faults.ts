@@ -31,7 +31,9 @@ export function faultsOf(fleet: SaltFleet, { random, leaseTtlMs, smallFolder }: 
     return `froze ${member.name} for ${leaseTtlMs * 1.5} ms`;
   };
   const killProgram = async (kind: "task" | "workflow") => {
-    const living = () => livingPrograms(fleet).filter((program) => program.kind === kind);
+    const folders = [fleet.folder, ...(smallFolder === null ? [] : [smallFolder])];
+    const living = () =>
+      folders.flatMap((folder) => livingPrograms({ folder })).filter((program) => program.kind === kind);
     await until(`a ${kind} program lives`, () => living().length > 0, 5_000).catch(() => undefined);
     const programs = living();
     if (programs.length === 0) return `no ${kind} program, as none lives`;

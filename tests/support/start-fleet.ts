@@ -44,8 +44,8 @@ export interface FleetOptions {
   readonly appendfsync?: RedisServerOptions["appendfsync"];
   /** More flags of the coordinators. */
   readonly flags?: readonly string[];
-  /** Where an agent keeps its data. Default: in the folder of all. */
-  readonly agentData?: (name: string) => string;
+  /** Where the first agent keeps its data. Default: in the folder of all, as the others. */
+  readonly firstAgentData?: string;
 }
 
 /** What is missing here for a fleet, or null. In CI nothing may be. */
@@ -96,7 +96,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<SaltFleet>
   const agents: Member[] = [];
   for (let index = 0; index < agentCount; index += 1) {
     const name = `agent-${index + 1}`;
-    const data = options.agentData?.(name) ?? path.join(folder, name);
+    const data = (index === 0 ? options.firstAgentData : undefined) ?? path.join(folder, name);
     await mkdir(data, { recursive: true, mode: 0o700 });
     const start = async () => {
       const place = ["--name", name, "--data", data, "--slots", String(slots), "--drain", "2s", "--log-level", "info"];
