@@ -33,6 +33,8 @@ async function readSource(cli: Cli, flag: string, text: string): Promise<{ sourc
   try {
     return { source: file, json: await readFile(file, "utf8") };
   } catch (error) {
-    throw new SaltError("BadRequest", `Cannot read ${file} (${flag}): ${(error as Error).message}.`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "there is no such file" : message;
+    throw new SaltError("BadRequest", `Cannot read ${file} (${flag}): ${why}.`, { cause: error });
   }
 }

@@ -53,6 +53,8 @@ export interface Built {
   readonly manifest: Manifest;
   readonly manifestFile: string;
   readonly binaries: readonly BuiltBinary[];
+  /** The end of what the project's modules wrote to stdout when they were imported; null when they wrote nothing. */
+  readonly printed: string | null;
   readonly tookMs: number;
 }
 
@@ -70,12 +72,12 @@ export async function buildProject(deps: BuildDeps, request: BuildRequest): Prom
   const staged: Staged[] = [];
   try {
     const out = await stageBinaries(deps, request, { project, bundle, staged });
-    const manifest = await describeStaged(deps, project, staged, bundle);
+    const { manifest, printed } = await describeStaged(project, staged, bundle);
     for (const binary of staged) await putInPlace(project, binary);
     const manifestFile = path.join(out, "manifest.json");
     await writeWhole(manifestFile, `${JSON.stringify(manifest, null, 2)}\n`);
     const binaries = staged.map(({ made }) => made);
-    return { project, manifest, manifestFile, binaries, tookMs: deps.nowMs() - startMs };
+    return { project, manifest, manifestFile, binaries, printed, tookMs: deps.nowMs() - startMs };
   } finally {
     for (const { partial } of staged) if (partial !== null) await rm(partial, { force: true });
   }
@@ -115,24 +117,20 @@ async function stageBinaries(
 }
 
 async function describeStaged(
-  deps: BuildDeps,
   project: Project,
   staged: readonly Staged[],
   bundle: string,
-): Promise<Manifest> {
+): Promise<{ readonly manifest: Manifest; readonly printed: string | null }> {
   const { description, printed } = await describeBuilt(project, staged, bundle);
-  if (printed.trim() !== "") deps.say(`What it imports printed to stdout:\n${indent(printed)}`);
   if (description.workflows.length + description.tasks.length === 0) {
     throw new SaltError("BuildFailed", `Cannot build: ${project.entry} declares no workflow and no task type.`, {
       next: `declare one there with workflow() or task(), or import the file that does`,
     });
   }
   checkTriggers(project, description);
-  return makeManifest(
-    project,
-    description,
-    staged.map(({ made }) => made),
-  );
+  const binaries = staged.map(({ made }) => made);
+  const manifest = makeManifest(project, description, binaries);
+  return { manifest, printed: printed.trim() === "" ? null : indent(printed) };
 }
 
 async function putInPlace(project: Project, { made, partial, inputs }: Staged): Promise<void> {

@@ -1,8 +1,10 @@
+import { SaltError } from "#shared/domain/errors.ts";
 import type { AgentView } from "#shared/protocol/api.ts";
 import type { Cli } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";
 import { agoText } from "../duration.ts";
 import { listRows } from "../list-rows.ts";
+import { didYouMean } from "../nearest.ts";
 import { type Column, paintStatus, printFields, printJson, printList } from "../output.ts";
 import { parseLimit } from "../parse-flags.ts";
 import { dateText } from "../time-text.ts";
@@ -41,7 +43,19 @@ export function addAgents(root: SaltCommand, cli: Cli): void {
     .run(cli, async ([name = ""], options) => {
       const client = await clientOf(cli, options);
       const rows = name.startsWith("agt_") ? [] : await listRows(client, "listAgents", { limit: 10_000 });
-      const id = rows.find((row) => row.name === name)?.id ?? name;
+      const id = name.startsWith("agt_") ? name : rows.find((row) => row.name === name)?.id;
+      if (id === undefined) {
+        throw new SaltError(
+          "NotFound",
+          `There is no agent '${name}'.${didYouMean(
+            name,
+            rows.map((row) => row.name),
+          )}`,
+          {
+            next: "salt agents list",
+          },
+        );
+      }
       const agent = await client.call("getAgent", { params: { agent: id } });
       if (options.json) printJson(cli, agent, options.json);
       else tellAgent(cli, agent);

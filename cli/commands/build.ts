@@ -40,7 +40,17 @@ export async function build(cli: Cli, folder: string, options: CommandOptions): 
     throw usageProblem(`There is no platform '${name}'.`, name, platformSchema.options);
   });
   const deps = { env: cli.env, nowMs: cli.nowMs, say: (line: string) => note(cli, line) };
-  return await buildProject(deps, { folder: path.resolve(cli.cwd, folder), ...(platforms ? { platforms } : {}) });
+  const built = await buildProject(deps, {
+    folder: path.resolve(cli.cwd, folder),
+    ...(platforms ? { platforms } : {}),
+  });
+  tellPrinted(cli, built);
+  return built;
+}
+
+/** Nobody sees it otherwise: a program's stdout is the log of its tasks. */
+export function tellPrinted(cli: Cli, { printed }: Built): void {
+  if (printed !== null) note(cli, `Its modules print to stdout when they are imported:\n${printed}`);
 }
 
 function binaryLine(cli: Cli, binary: BuiltBinary): string {

@@ -13,6 +13,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { buildProject } from "../build/build-project.ts";
 import { type Cli, note } from "../cli.ts";
 import { createClient } from "../client.ts";
+import { tellPrinted } from "../commands/build.ts";
 import { writePrivate } from "../contexts.ts";
 import { durationText } from "../duration.ts";
 import { errorText } from "../error-text.ts";
@@ -50,7 +51,12 @@ export async function runDev(cli: Cli, options: DevOptions): Promise<void> {
       url: { value: coordinator.url, origin: "salt dev" },
       token: { value: tokens.admin, origin: "salt dev" },
     });
-    const refresh = () => buildAndRegister(cli, client, options);
+    let stopping = false;
+    const isStopping = () => stopping;
+    const refresh = () => buildAndRegister(cli, client, options, isStopping);
+    void stopped.then(() => {
+      stopping = true;
+    });
     await refresh();
     if (options.watch) note(cli, "Watching for saves. Ctrl-C stops.");
     const watching = options.watch ? watchFolder(options.folder, refresh) : null;
@@ -110,7 +116,12 @@ async function startAgentForDev(
 }
 
 /** D2: tells what is wrong and returns; only a coordinator that is gone would make it useless to go on. */
-async function buildAndRegister(cli: Cli, client: ReturnType<typeof createClient>, options: DevOptions): Promise<void> {
+async function buildAndRegister(
+  cli: Cli,
+  client: ReturnType<typeof createClient>,
+  options: DevOptions,
+  isStopping: () => boolean,
+): Promise<void> {
   const colours = coloursFor(cli, cli.stderr);
   const startMs = cli.nowMs();
   const stamp = () => colours.dim(timeText(cli.nowMs()));
@@ -119,6 +130,7 @@ async function buildAndRegister(cli: Cli, client: ReturnType<typeof createClient
       { env: cli.env, nowMs: cli.nowMs, say: () => undefined },
       { folder: options.folder, ...(options.release ? {} : { form: "script" as const }) },
     );
+    tellPrinted(cli, built);
     const registered = await registerProject({ client, onUpload: () => undefined }, built);
     const names = built.manifest.description.workflows.map((workflow) => workflow.name).join(", ");
     const took = durationText(cli.nowMs() - startMs);
@@ -131,6 +143,8 @@ async function buildAndRegister(cli: Cli, client: ReturnType<typeof createClient
       if (secret !== undefined) note(cli, `         webhook ${name}: ${client.url}${url ?? ""}  secret ${secret}`);
     }
   } catch (error) {
+    // Ctrl-C ends what a build has started, too.
+    if (isStopping()) return;
     const told =
       error instanceof SaltError ? error : new SaltError("Internal", (error as Error).message, { cause: error });
     note(cli, `${stamp()} ${colours.red("✖")} ${errorText(told).trimEnd()}`);

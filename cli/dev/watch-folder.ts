@@ -1,7 +1,7 @@
 import { watch } from "node:fs";
 
 const quietMs = 120;
-const ignored = /(^|[\\/])(node_modules|dist|\.salt|\.git)([\\/]|$)|(~|\.swp|\.partial|\.tmp)$/;
+const ignored = /(^|[\\/])(node_modules|dist|\.salt|\.git)([\\/]|$)|(~|\.swp|\.partial|\.tmp|\.log)$/;
 
 /** Calls `onSave` after changes, once they have been quiet for 120 ms, one call at a time. */
 export function watchFolder(folder: string, onSave: () => Promise<void>): { close(): Promise<void> } {

@@ -14,6 +14,7 @@ import { runActionHandlers } from "./run-action-handlers.ts";
 import { runHandlers } from "./run-handlers.ts";
 import { streamHandlers } from "./stream-handlers.ts";
 import { triggerHandlers } from "./trigger-handlers.ts";
+import { agentPath } from "./upgrade-agent.ts";
 
 /** The HTTP API, ready to be served: every route of the list in shared/protocol/routes.ts. */
 export function createApi(deps: ApiDeps): ApiApp {
@@ -39,6 +40,11 @@ export function createApi(deps: ApiDeps): ApiApp {
   });
   const handlers = createHandlers(deps);
   for (const name of Object.keys(routes) as RouteName[]) mountRoute(deps, app, name, handlers[name]);
+  app.get(agentPath, () => {
+    throw new SaltError("BadRequest", "Cannot open an agent's connection: the request asks for no WebSocket.", {
+      next: "Start an agent with 'salt agent'.",
+    });
+  });
   refuseOtherMethods(app);
   return app;
 }

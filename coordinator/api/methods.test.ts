@@ -41,6 +41,12 @@ describe("a path of the API", () => {
     }
   });
 
+  it("says of the agents' path that it is for WebSockets", async () => {
+    const { status, body } = await call(stand, "GET", "/v1/agent", { token: null });
+    expect([status, body.code]).toEqual([400, "BadRequest"]);
+    expect(body.detail).toContain("asks for no WebSocket");
+  });
+
   it("answers HEAD wherever it answers GET, as that does, but without a body", async () => {
     const server = await serveStand(stand);
     const headers = { authorization: `Bearer ${stand.admin}` };

@@ -55,5 +55,5 @@ export function triggerHandlers(deps: ApiDeps): TriggerHandlers {
 
 const unknownTrigger = ({ project, trigger }: { project: string; trigger: string }): SaltError =>
   new SaltError("NotFound", `Project '${project}' has no such trigger '${trigger}'.`, {
-    next: "List triggers with GET /v1/triggers.",
+    next: "List triggers with 'salt triggers list'.",
   });

@@ -12,7 +12,7 @@ export interface UpgradeDeps {
 }
 
 /** The one path of WebSockets, spelled in one way. */
-const agentPath = "/v1/agent";
+export const agentPath = "/v1/agent";
 
 /** Hands an agent's socket on, or answers on it with a problem and closes it. */
 export async function upgradeAgent(
