@@ -77,7 +77,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const welcomed = (welcome: Welcome) => {
     timings.parkAfterMs = welcome.parkAfterMs;
     timings.logBytesMax = welcome.logBytesPerTaskMax;
-    deps.logger.info({ agent: folder.id, session: welcome.session, url: options.url }, "Connected to the coordinator");
+    deps.logger.info({ agent: folder.id, session: welcome.session, url: target.url }, "Connected to the coordinator");
     reporter.welcomed();
     leases.welcomed(welcome);
   };

@@ -206,7 +206,7 @@ describe("a lease", () => {
     expect(rows).toEqual([]);
   });
 
-  it("fails a task that five agents in a row were lost with", async () => {
+  it("A27 fails a task that five agents in a row were lost with", async () => {
     const journey = await start();
     const agent = await connect(journey, 1, 1);
     const run = await journey.open();

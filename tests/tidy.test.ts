@@ -192,9 +192,8 @@ describe("what the tests cover", () => {
   const rulesToCome: Readonly<Record<string, string>> = {
     C26: "budget of CPU time: measured by the benchmarks",
   };
-  const attacks = [
-    4, 5, 7, 8, 9, 10, 11, 12, 14, 15, 16, 17, 24, 25, 26, 28, 30, 50, 51, 54, 55, 56, 57, 59, 60, 70, 71, 72, 73, 74,
-  ].map((n) => `A${n}`);
+  const firstThirty = Array.from({ length: 30 }, (_, index) => index + 1);
+  const attacks = [...firstThirty, 50, 51, 54, 55, 56, 57, 59, 60, 70, 71, 72, 73, 74].map((n) => `A${n}`);
   const attacksToCome: Readonly<Record<string, string>> = {};
 
   test("each rule of the core is named by the title of a test, or is to come", () => {

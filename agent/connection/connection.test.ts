@@ -118,7 +118,7 @@ test("A coordinator that refuses the agent ends it with its reason", async () =>
   await expect(closed).rejects.toThrow("version 0.1.0 is too old");
 });
 
-test("A drained agent takes nothing new, gives back what has not begun, finishes, and says bye", async () => {
+test("A29 a drained agent takes nothing new, gives back what has not begun, finishes, and says bye", async () => {
   stand = await openStand();
   const { coordinator, agent } = stand;
   const [running, waiting] = [coordinator.lease(program, "wait", 400), coordinator.lease(program, "noop")];
@@ -134,7 +134,7 @@ test("A drained agent takes nothing new, gives back what has not begun, finishes
   expect(agent.state).toBe("closed");
 });
 
-test("A drain has a bound, after which what still runs is killed and left to its lease", async () => {
+test("A29 a drain has a bound, after which what still runs is killed and left to its lease", async () => {
   stand = await openStand({ drainMs: 300 });
   const { coordinator, agent } = stand;
   const lease = coordinator.lease(program, "never");

@@ -121,6 +121,24 @@ test("C18 A22 of a process that is gone without a trace the attempt is lost, and
   stranger.kill("SIGKILL");
 });
 
+test("A23 after a reboot of its machine an attempt is lost, and whatever has its process's number now is left alone", async () => {
+  const lease = coordinator.lease(program, "wait", 100_000);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it to run", () => coordinator.said("started")[0]);
+  const [name = ""] = readdirSync(join(folder, "agent", "processes"));
+  await kill();
+  const file = join(folder, "agent", "processes", name, "identity.json");
+  const identity = JSON.parse(readFileSync(file, "utf8"));
+  // As it would stand there when the same number and start time came about under another boot.
+  writeFileSync(file, JSON.stringify({ ...identity, bootId: "00000000-0000-4000-8000-000000000000" }));
+  agent = startAgent();
+  const report = await coordinator.report(lease);
+  expect(report.result).toMatchObject({ kind: "lost", failure: { type: "AgentLost", retryable: true } });
+  // Throws when there is none.
+  process.kill(-identity.pid, 0);
+  process.kill(-identity.pid, "SIGKILL");
+});
+
 test("C15 a report whose program is gone survives kill -9 of the agent, on disk until it is accepted", async () => {
   coordinator.accepts = false;
   const lease = coordinator.lease(quitter, "exit", 4);

@@ -28,6 +28,8 @@ export interface SaltFleet {
   /** The agents' lines, one to each coordinator. */
   readonly lines: readonly CutProxy[];
   readonly client: Client;
+  /** The first admin token. */
+  readonly token: string;
   open(workflow: string, input?: unknown): Promise<RunView>;
   settled(run: string, until?: (run: RunView) => boolean, timeoutMs?: number): Promise<RunView>;
   close(): Promise<void>;
@@ -119,6 +121,7 @@ export async function startFleet(options: FleetOptions = {}): Promise<SaltFleet>
     agents,
     lines,
     client,
+    token,
     async open(name, input) {
       const [project = "", workflow = ""] = name.split("/");
       return await client.call("openRun", { body: { project, workflow, ...(input === undefined ? {} : { input }) } });
