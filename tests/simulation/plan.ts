@@ -31,6 +31,8 @@ export interface Plan {
   readonly before: readonly unknown[];
 }
 
+/** A fan of this width has more refs than its call names itself: pauses beside the tasks, which add nothing. */
+export const manyFrom = 6;
 export const signalValue = 7;
 export const eventValue = 11;
 export const tooLate = "too late";
@@ -67,7 +69,7 @@ function drawStep(random: SeededRandom, choice: readonly string[], depth: number
       return { do: kind, value: random.between(0, 99), ...(random.chance(0.3) ? { fresh: true } : {}) };
     case "fan":
     case "each":
-      return { do: kind, width: random.between(2, 6) };
+      return { do: kind, width: random.between(2, manyFrom) };
     case "race":
       return { do: kind, width: random.between(2, 3) };
     case "chain":

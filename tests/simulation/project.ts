@@ -14,7 +14,8 @@ import {
   workflow,
 } from "#sdk/index.ts";
 import type { TaskContext } from "#sdk/task/task-context.ts";
-import { eventValue, type Plan, type Step, timedOut, tooLate } from "./plan.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { eventValue, manyFrom, type Plan, type Step, timedOut, tooLate } from "./plan.ts";
 import { theWorld } from "./world.ts";
 
 /** The project that the simulated programs are built of: its workflows do what their input, a plan, says. */
@@ -67,8 +68,10 @@ async function take(step: Step): Promise<unknown> {
   switch (step.do) {
     case "await":
       return step.fresh ? await fresh(step.value) : await echo(step.value);
-    case "fan":
-      return await sum(upTo(step.width).map((value) => echo(value)) as Ref<number>[]);
+    case "fan": {
+      const pauses = step.width < manyFrom ? [] : upTo(limits.refsInlineMax).map(() => sleep(0));
+      return await sum([...upTo(step.width).map((value) => echo(value)), ...pauses] as Ref<number>[]);
+    }
     case "chain": {
       let value = 0;
       for (const _ of upTo(step.length)) value = (await sum([value, 1])) as number;

@@ -130,3 +130,12 @@ export const historian = workflow(
     return sum;
   },
 );
+
+/** Awaits an output long after it came, and needs it again when it is replayed once more. */
+export const late = workflow({ name: "late", input: Counted }, async (counted) => {
+  const early = note({ ...counted, value: 1 });
+  await note({ ...counted, value: 2 });
+  const first = await waitForSignal("say");
+  const value = await early;
+  return [value, first, await waitForSignal("say")];
+});
