@@ -5,6 +5,7 @@ export default defineConfig({
   test: {
     include: ["**/*.test.ts"],
     exclude: ["**/node_modules/**", "**/dist/**", "**/.salt/**"],
+    globalSetup: ["tests/support/install-servers.ts"],
     pool: "forks",
     reporters: ["default", new ClosingLine()],
     testTimeout: 20_000,

@@ -1,0 +1,25 @@
+import { spawnSync } from "node:child_process";
+import { findWeed } from "./s3-server.ts";
+
+const installMs = 240_000;
+
+/**
+ * Before all tests: the servers that they start are installed where this may be done, Redis by Debian's packages as root,
+ * SeaweedFS into the checkout. Where it may not, the tests that need one say what to install.
+ */
+export default function installServers(): void {
+  if (spawnSync("redis-server", ["--version"]).error && process.getuid?.() === 0) installRedis();
+  findWeed();
+}
+
+function installRedis(): void {
+  if (spawnSync("apt-get", ["--version"]).error) return;
+  console.info("Installing redis-server, which tests start.");
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (const args of [
+    ["update", "-q"],
+    ["install", "-y", "-q", "--no-install-recommends", "redis-server"],
+  ]) {
+    spawnSync("apt-get", args, { env, stdio: ["ignore", "ignore", "inherit"], timeout: installMs });
+  }
+}
