@@ -7,7 +7,7 @@ const installMs = 240_000;
  * Before all tests: the servers that they start are installed where this may be done, Redis by Debian's packages as root,
  * SeaweedFS into the checkout. Where it may not, the tests that need one say what to install.
  */
-export default function installServers(): void {
+export function setup(): void {
   if (spawnSync("redis-server", ["--version"]).error && process.getuid?.() === 0) installRedis();
   findWeed();
 }
