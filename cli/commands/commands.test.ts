@@ -130,14 +130,14 @@ describe("salt run", () => {
       "GET /v1/runs/*/journal/stream": (_, answer) => sendEvents(answer, entries, "open"),
     });
     const lonely = shop({}, { ...stream(journal("x").slice(0, 1)), ...task("no agent is connected") });
-    const ran = await call(["run", "invoice", "--timeout", "6s"], lonely);
+    const ran = await call(["run", "invoice", "--timeout", "8s"], lonely);
     expect(ran.err.match(/The run waits: no agent is connected\n→ salt agent starts one\n/g)).toHaveLength(1);
     expect(api?.requests).toContain(`GET /v1/runs/${runId}/tasks/${encodeURIComponent("@workflow")}`);
     await api?.close();
     const called = { position: 2, atMs: 1_001, e: "called", key: "score#1", kind: "task", name: "score" };
     const stuck = [...journal("x").slice(0, 1), { id: 2, data: called }];
     const busy = shop({}, { ...stream(stuck), ...task("1 agent could take it; it is busy") });
-    const plain = await call(["run", "invoice", "--timeout", "3s"], busy);
+    const plain = await call(["run", "invoice", "--timeout", "5s"], busy);
     expect(plain.err).toMatch(/ score#1 waits: 1 agent could take it; it is busy\n/);
   }, 20_000);
 

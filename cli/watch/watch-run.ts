@@ -125,8 +125,7 @@ class Watching {
       if (key === workflowKey) screen.line(`The run waits: ${cleanLine(waits)}${next}`);
       else if (!screen.live) screen.line(`${timeText(this.#cli.nowMs())} ${cleanLine(key)} waits: ${cleanLine(waits)}`);
     };
-    const { nowMs } = this.#cli;
-    await lookForWaits(this.#client, { run: this.#run, progress: this.#progress, nowMs, signal, onWaits });
+    await lookForWaits(this.#client, { run: this.#run, progress: this.#progress, signal, onWaits });
   }
 
   async #followJournal(screen: LiveScreen): Promise<void> {
