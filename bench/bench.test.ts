@@ -78,6 +78,12 @@ async function metricsOf(name: BenchName): Promise<string[]> {
   return lines.map((line) => lineSchema.parse(JSON.parse(line)).metric);
 }
 
+test.skipIf(!haveRedis())("the redis engine passes the moves of a fan-out, beside plain commands", async () => {
+  expect(await metricsOf("engine.redis")).toEqual([
+    ...["batches_of_100", "batches_of_1", "commit_of_100.p50", "commit_of_1.p50", "cpu.redis"],
+  ]);
+});
+
 const bullmqMetrics = ["tasks", ...cpuMetric, "call.p50", "call.p99", "redis.ping"];
 
 test.skipIf(!haveRedis())(
@@ -147,7 +153,7 @@ describe("a row", () => {
 });
 
 test.each([
-  [["fan"], "fanout, call, run, memory, engine.sqlite, bullmq, restate, agents"],
+  [["fan"], "fanout, call, run, memory, engine.sqlite, engine.redis, bullmq, restate, agents"],
   [["--rounds", "0"], "from 1 to 100"],
   [["--jsno"], "--jsno"],
 ])("the arguments %j are refused, on stderr alone", async (args, said) => {

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { entry, journal, record, taskKey, taskName, tasks } from "./engine-moves.ts";
-import type { Load, Passed } from "./engine-sqlite.ts";
+import type { Load, Passed } from "./pass-tasks.ts";
 
 /**
  * The engine's peer: the rows that its moves leave, put into plain tables by `INSERT`, in as many durable transactions.

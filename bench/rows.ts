@@ -1,7 +1,17 @@
 import { median } from "./statistics.ts";
 
 /** Stable: what reads the output may rely on them. */
-export const benchNames = ["fanout", "call", "run", "memory", "engine.sqlite", "bullmq", "restate", "agents"] as const;
+export const benchNames = [
+  "fanout",
+  "call",
+  "run",
+  "memory",
+  "engine.sqlite",
+  "engine.redis",
+  "bullmq",
+  "restate",
+  "agents",
+] as const;
 export type BenchName = (typeof benchNames)[number];
 
 export type Unit = "tasks/s" | "steps/s" | "runs/s" | "agents/s" | "moves/s" | "ms" | "µs/task" | "µs" | "MiB" | "KiB";

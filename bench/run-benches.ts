@@ -2,6 +2,7 @@ import { benchAgents } from "./agents.ts";
 import { type BenchDeps, type Measured, type Sizes, usualSizes } from "./bench.ts";
 import { benchBullmq } from "./bullmq.ts";
 import { benchCall } from "./call.ts";
+import { benchEngineRedis } from "./engine-redis.ts";
 import { benchEngineSqlite } from "./engine-sqlite.ts";
 import { benchFanout } from "./fanout.ts";
 import { describeMachine } from "./machine.ts";
@@ -16,6 +17,7 @@ const benches: Readonly<Record<BenchName, (deps: BenchDeps) => Promise<Measured>
   run: benchRun,
   memory: benchMemory,
   "engine.sqlite": benchEngineSqlite,
+  "engine.redis": benchEngineRedis,
   bullmq: benchBullmq,
   restate: benchRestate,
   agents: benchAgents,
