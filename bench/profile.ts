@@ -1,11 +1,12 @@
 /**
- * `npm run bench:profile`: a few fan-outs with V8's CPU profiler on in coordinator and agent; prints the functions in
- * which each spent most time itself, by file. The profiles themselves are left where it says, for DevTools to open. V8
- * samples time by the clock, so that a busy machine stretches it: its shares are applied to the CPU time that the kernel
- * counted.
+ * `npm run bench:profile [-- --redis]`: a few fan-outs with V8's CPU profiler on in coordinator and agent; prints the
+ * functions in which each spent most time itself, by file. The profiles themselves are left where it says, for DevTools to
+ * open. V8 samples time by the clock, so that a busy machine stretches it: its shares are applied to the CPU time that the
+ * kernel counted.
  */
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { startRedis } from "../tests/support/redis-server.ts";
 import { using, usualSizes } from "./bench.ts";
 import { benchCache } from "./folders.ts";
 import { describeMachine } from "./machine.ts";
@@ -15,6 +16,7 @@ import { nearEnd, runToOutput } from "./runs.ts";
 import { startSalt } from "./start-salt.ts";
 
 const rounds = 3;
+const warmUps = 2;
 const functionsShown = 25;
 const folder = path.join(benchCache, "profiles");
 const parts = ["coordinator", "agent"] as const;
@@ -29,7 +31,10 @@ const print = (line: string) => void process.stdout.write(`${line}\n`);
 /** When the fan-outs that count began and ended, and the CPU time of each part in between. The profiles are then written. */
 async function runProfiled(): Promise<{ readonly span: Span; readonly cpuMicros: readonly [number, number] }> {
   return await using(async (closing) => {
+    const redis = process.argv.includes("--redis") ? await startRedis({ appendfsync: "everysec" }) : null;
+    if (redis !== null) closing(redis.close);
     const salt = await startSalt({
+      ...(redis === null ? {} : { redis: redis.url }),
       say: (line) => process.stderr.write(`${line}\n`),
       coordinatorNodeArgs: nodeArgs("coordinator"),
       agentNodeArgs: nodeArgs("agent"),
@@ -37,7 +42,7 @@ async function runProfiled(): Promise<{ readonly span: Span; readonly cpuMicros:
     closing(salt.close);
     const { tasks } = usualSizes;
     const fanOut = () => runToOutput(salt.client, "fan-out", { tasks }, nearEnd(tasks));
-    await fanOut();
+    for (let round = 0; round < warmUps; round += 1) await fanOut();
     const readCpu = () => [cpuMicros(salt.coordinator.pid), cpuMicros(salt.agent().pid)] as const;
     const before = readCpu();
     const from = monotonicMicros();

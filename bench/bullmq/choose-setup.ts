@@ -29,5 +29,6 @@ export async function chooseSetup({ sizes, say }: BenchDeps, connect: () => Prom
   }
   const [best] = trials.sort((a, b) => a.tookMs - b.tookMs);
   if (best === undefined) throw new Error("There are set-ups to choose from.");
+  say(`bullmq: best with ${best.setup.workers} workers and concurrency ${best.setup.concurrency}, which takes part`);
   return best.setup;
 }
