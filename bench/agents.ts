@@ -115,9 +115,9 @@ async function cpuOfEach(
 ): Promise<{ readonly each: number; readonly micros: number }> {
   const { idleMs } = stand.deps.sizes;
   await sleep(Math.min(restMs, idleMs));
-  const before = (await stand.ask({ kind: "count" })).sent?.[what] ?? 0;
+  const before = (await stand.ask({ kind: "count" })).beats?.[what] ?? 0;
   const micros = ((await idleMicros(stand, idleMs)) - beside.micros) * idleMs;
-  const beats = ((await stand.ask({ kind: "count" })).sent?.[what] ?? 0) - before;
+  const beats = ((await stand.ask({ kind: "count" })).beats?.[what] ?? 0) - before;
   return { each: Math.max(0, micros) / Math.max(1, beats), micros: Math.max(0, micros) };
 }
 

@@ -211,7 +211,8 @@ export class Connection {
         this.#ended({ code: 1006, reason: "the coordinator has fallen silent" });
         return;
       }
-      link.ping();
+      // A coordinator that has just been heard is there: thousands of idle agents are its own pings then, and no more.
+      if (nowMs - this.#aliveAtMs > intervalMs) link.ping();
       if (this.connected && nowMs > this.#repeatAtMs) {
         this.#repeatAtMs = nowMs + repeatAfterMs;
         this.#outgoing.repeat();

@@ -29,8 +29,9 @@ const pingEveryMs = 10_000;
 export class LightAgent {
   readonly index: number;
   readonly welcomed: Promise<void>;
-  /** Heartbeats so far: pings, and `renew` frames. */
-  readonly sent = { pings: 0, renewals: 0 };
+  /** Heartbeats so far: pings of either side, and `renew` frames. */
+  readonly beats = { pings: 0, renewals: 0 };
+  #aliveAtMs = performance.now();
   readonly #options: LightAgentOptions;
   readonly #socket: WebSocket;
   readonly #held = new Map<string, AttemptName>();
@@ -49,7 +50,13 @@ export class LightAgent {
     this.#socket.on("open", () => this.send(this.#hello()));
     this.#socket.on("error", reject);
     this.#socket.on("close", (code) => reject(new Error(`Agent ${options.index} was cut off: ${code}.`)));
+    this.#socket.on("pong", () => this.#hear());
+    this.#socket.on("ping", () => {
+      this.#hear();
+      this.beats.pings += 1;
+    });
     this.#socket.on("message", (bytes) => {
+      this.#hear();
       for (const frame of JSON.parse(bytes.toString()) as CoordinatorFrame[]) {
         if (frame.t === "welcome") {
           this.#begin(frame.leaseTtlMs);
@@ -58,6 +65,10 @@ export class LightAgent {
         else options.onFrame(this, frame);
       }
     });
+  }
+
+  #hear(): void {
+    this.#aliveAtMs = performance.now();
   }
 
   #hello(): AgentFrame {
@@ -79,13 +90,15 @@ export class LightAgent {
   #begin(leaseTtlMs: number): void {
     this.send({ t: "credit", ...this.#options.credit });
     this.#every(pingEveryMs, () => {
+      // As the agent does: a coordinator that was heard meanwhile needs no ping.
+      if (performance.now() - this.#aliveAtMs <= pingEveryMs) return;
       this.#socket.ping();
-      this.sent.pings += 1;
+      this.beats.pings += 1;
     });
     this.#every(leaseTtlMs / 3, () => {
       if (this.#held.size === 0) return;
       this.send({ t: "renew", leases: [...this.#held.values()] });
-      this.sent.renewals += 1;
+      this.beats.renewals += 1;
     });
   }
 

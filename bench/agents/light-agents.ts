@@ -23,7 +23,7 @@ export interface Report {
   /** From the frame that calls a task to the frame that leases it. */
   readonly timesMs?: readonly number[];
   /** Heartbeats of all agents so far. */
-  readonly sent?: { readonly pings: number; readonly renewals: number };
+  readonly beats?: { readonly pings: number; readonly renewals: number };
 }
 
 const [url = "", token = ""] = process.argv.slice(2);
@@ -132,8 +132,8 @@ async function letGo(): Promise<Report> {
 }
 
 function count(): Report {
-  const sum = (what: "pings" | "renewals") => agents.reduce((all, { sent }) => all + sent[what], 0);
-  return { sent: { pings: sum("pings"), renewals: sum("renewals") } };
+  const sum = (what: "pings" | "renewals") => agents.reduce((all, { beats }) => all + beats[what], 0);
+  return { beats: { pings: sum("pings"), renewals: sum("renewals") } };
 }
 
 serveParent(async (order: Order): Promise<Report> => {
