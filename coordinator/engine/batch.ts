@@ -69,6 +69,11 @@ class Unread {
   }
 }
 
+const absent: CachedRecord = { stamp: null, value: null };
+const none: ReadonlySet<Key> = new Set();
+const newsOf = ({ move, input, losses, fresh }: Pending): ReadonlySet<Key> =>
+  move.news === undefined || losses > 0 || fresh ? none : new Set(move.news(input));
+
 export const createBatch = (deps: BatchDeps): Batch => new GroupBatch(deps);
 
 class GroupBatch implements Batch {
@@ -117,7 +122,9 @@ class GroupBatch implements Batch {
   #unread(pendings: readonly Pending[]): Wanted {
     const keys = new Set<Key>();
     for (const pending of pendings) {
+      const news = newsOf(pending);
       for (const key of pending.move.reads(pending.input)) {
+        if (news.has(key)) continue;
         if (pending.fresh || (!this.#deps.cache.has(key) && !this.#loaded.has(key))) keys.add(key);
       }
     }
@@ -201,8 +208,9 @@ class GroupBatch implements Batch {
 
   #view(pending: Pending, looked: Map<Key, string | null>): View {
     const find = (key: Key) => this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
+    const news = newsOf(pending);
     const look = (key: Key): CachedRecord => {
-      const record = find(key);
+      const record = find(key) ?? (news.has(key) ? absent : undefined);
       if (!record) throw new Unread([key]);
       looked.set(key, record.stamp);
       return record;

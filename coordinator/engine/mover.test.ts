@@ -57,6 +57,19 @@ const moverOn = (engine: Engine, more: Partial<MoverDeps> = {}, clock: Clock = s
   createMover({ engine, clock, random: systemRandom, ...more });
 
 describe("the mover", () => {
+  it("C6 reads no record that a move takes to be new, and decides again on what is there when it is not", async () => {
+    const engine = counting(createMemoryEngine({ clock: systemClock }));
+    const create: Move<Key, number> = { ...increment, name: "create", news: (key) => [key] };
+    const first = moverOn(engine);
+    expect(await first.move(partition, create, counted)).toBe(1);
+    expect([engine.gets, engine.commits.length]).toEqual([0, 1]);
+    // Another's mover knows nothing of it.
+    expect(await moverOn(engine).move(partition, create, counted)).toBe(2);
+    expect(engine.gets).toBeGreaterThan(0);
+    const looking: Move<Key, number> = { ...read, name: "look", news: (key) => [key] };
+    expect(await moverOn(engine).move(partition, looking, counted), "no answer rests on a guess").toBe(2);
+  });
+
   it("C6 decides the moves of a turn in order, each on what those before it write, and commits them together", async () => {
     const engine = counting(createMemoryEngine({ clock: systemClock }));
     const mover = moverOn(engine);

@@ -113,6 +113,7 @@ export const publishCalls: Move<PublishCalls, PublishOutcome> = {
     ...calls.map(({ call }) => taskKey(taskId(run, call.key))),
     ...calls.flatMap(({ call }) => ("refs" in call ? (call.refs ?? []) : []).map((ref) => taskKey(taskId(run, ref)))),
   ],
+  news: ({ run, calls }) => calls.map(({ call }) => taskKey(taskId(run, call.key))),
   decide(view, input) {
     const run = view.get<RunRecord>(runKey(input.run));
     const fence = view.stamp(leaseKey(partitionOf(input.run), input.task));
