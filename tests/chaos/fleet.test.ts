@@ -1,4 +1,4 @@
-import { readdirSync, statSync, truncateSync } from "node:fs";
+import { cpSync, readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Client, createClient } from "#cli/client.ts";
@@ -7,13 +7,15 @@ import type { RunId } from "#shared/domain/ids.ts";
 import type { LogRow, TaskView } from "#shared/protocol/api.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { journalOf, wrongCounts } from "../simulation/recount.ts";
-import { buildJourneys, livingPrograms, registerJourneys, until } from "../support/journeys.ts";
+import { buildJourneys, livingPrograms, registerJourneys, seededRandom, until } from "../support/journeys.ts";
 import { type Member, missingForFleet, type SaltFleet, startFleet } from "../support/start-fleet.ts";
+import { runUnderFire } from "../support/wave-under-fire.ts";
 
 const leaseTtlMs = 3_000;
 
 describe.skipIf(missingForFleet() !== null)("a fleet", () => {
   let fleet: SaltFleet;
+  let restarted = 0;
   /** Each talks to one coordinator alone. */
   let clients: readonly Client[];
 
@@ -121,6 +123,50 @@ describe.skipIf(missingForFleet() !== null)("a fleet", () => {
     await lost.start();
     await fleet.client.call("cancelRun", { params: { run: id }, body: { reason: "seen enough" } });
     await fleet.settled(id);
+  }, 60_000);
+
+  test("C14 A29 a rolling restart of the coordinators loses no lease: no task is executed twice", async () => {
+    const { executions } = await runUnderFire(fleet, {
+      random: seededRandom("rolling restart"),
+      kills: 3,
+      paceMs: 40,
+      async kill() {
+        const coordinator = fleet.coordinators[restarted % fleet.coordinators.length] as Member;
+        restarted += 1;
+        expect(await coordinator.process().stop("SIGTERM"), "it ends as it was asked to").toBe(0);
+        await coordinator.start();
+        return `nothing, but restarted ${coordinator.name}`;
+      },
+    });
+    expect(executions).toBe(1_000);
+  }, 90_000);
+
+  test("a fleet whose Redis was restored from a copy goes on from there", async () => {
+    const { id } = await fleet.open("journeys/collect", { count: 1 });
+    await until(
+      "it waits",
+      async () => (await fleet.client.call("getRun", { params: { run: id } })).counts.calls === 1,
+    );
+    const [from, to] = [path.join(fleet.redis.folder, "appendonlydir"), path.join(fleet.folder, "backup")];
+    await fleet.redis.command("CONFIG", "SET", "auto-aof-rewrite-percentage", "0");
+    cpSync(from, to, { recursive: true });
+    const later = await fleet.open("journeys/collect", { count: 1 });
+    await fleet.redis.kill();
+    rmSync(from, { recursive: true });
+    cpSync(to, from, { recursive: true });
+    await fleet.redis.start();
+    await until("coordinators answer", async () => {
+      const body = { value: "after" };
+      const headers = { "idempotency-key": "after the restore" };
+      const sent = fleet.client.call("signalRun", { params: { run: id, name: "say" }, body, headers });
+      return await sent.then(
+        () => true,
+        () => false,
+      );
+    });
+    expect(await fleet.settled(id)).toMatchObject({ status: "succeeded" });
+    const gone = fleet.client.call("getRun", { params: { run: later.id } });
+    await expect(gone, "what came after the copy is forgotten").rejects.toMatchObject({ code: "NotFound" });
   }, 60_000);
 
   test("A6 a Redis whose last writes are cut off in the middle goes on, and what it has fits together", async () => {
