@@ -36,6 +36,8 @@ class ProgramWriter {
   readonly #keyspace: Keyspace;
   readonly #partition: Partition;
   readonly #keys: string[];
+  /** By key: its number in `#keys` as the program says it. */
+  readonly #numbers = new Map<string, string>();
   readonly #args: string[];
   #steps = "";
 
@@ -57,9 +59,17 @@ class ProgramWriter {
   }
 
   #on(letter: string, key: string): string[] {
-    this.#steps += letter;
-    this.#keys.push(key);
+    this.#steps += letter + this.#numberOf(key);
     return this.#args;
+  }
+
+  #numberOf(key: string): string {
+    let text = this.#numbers.get(key);
+    if (text === undefined) {
+      text = numberText(this.#keys.push(key) - 1);
+      this.#numbers.set(key, text);
+    }
+    return text;
   }
 
   check(check: Check): void {
@@ -143,8 +153,7 @@ class ProgramWriter {
     this.step("C", String(holdMs));
     this.#args.push(String(numbers.size));
     for (const queue of numbers.keys()) {
-      this.#keys.push(this.#queue(queue));
-      this.#args.push(JSON.stringify(queue));
+      this.#args.push(String(this.#keys.push(this.#queue(queue))), JSON.stringify(queue));
     }
     this.#args.push(String(wants.length));
     for (const { holder, queues, take } of wants) {
@@ -160,6 +169,15 @@ class ProgramWriter {
   #lease(member: string): string {
     return this.#keyspace.record(keyIn(this.#partition, `lease/${member}`));
   }
+}
+
+const digits = 95;
+const digit = (value: number): string => String.fromCharCode(32 + (value % digits));
+const smallNumbers = Array.from({ length: 1_000 }, (_, index) => threeDigits(index));
+const numberText = (index: number): string => smallNumbers[index] ?? threeDigits(index);
+
+function threeDigits(index: number): string {
+  return digit(Math.floor(index / digits ** 2)) + digit(Math.floor(index / digits)) + digit(index);
 }
 
 const jsonOr = (text: string | undefined): string => (text === undefined ? "" : JSON.stringify(text));

@@ -1,15 +1,15 @@
 /** Of the commit script: the claim, and the writing of all that was gathered. */
 export const claimPart = String.raw`
 -- The claim. A queue's lowest members are read in pages; what is taken of it is its beginning, and removed in one step.
-if pc <= n + 1 and byte(prog, n) == 67 then
+if isClaiming then
   local holdMs = ARGV[a + 1]
   local heads = {}
   local named = tonumber(ARGV[a + 2])
   a = a + 2
   for number = 1, named do
-    heads[number] = { key = KEYS[k + number], name = ARGV[a + number], taken = 0, page = false, size = 0, next = 1 }
+    heads[number] = { key = KEYS[tonumber(ARGV[a + 1])], name = ARGV[a + 2], taken = 0, page = false, next = 1 }
+    a = a + 2
   end
-  a = a + named
   local function load(it, rows)
     local queue = it.queue
     if not queue then

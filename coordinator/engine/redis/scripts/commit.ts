@@ -6,8 +6,9 @@ const head = String.raw`#!lua
 -- commit: checks and writes of all transactions of a batch, then its claim.
 --
 -- KEYS  1      <space>e{partition}: what the engine itself knows of the partition, a hash: now, fence, server, trimmed.
---       2...   one for each operand K below, in the order of the program. All are of the partition's slot.
--- ARGV  1      the program: a letter for each step, whose operands follow in KEYS (K) and ARGV (A).
+--       2...   those that the operands K below name, each once. All are of the partition's slot.
+-- ARGV  1      the program: a letter for each step and, where it has an operand K, that key's number, in three characters
+--              from ' ' to '~' with the value 0 to 94. Operands A follow in ARGV.
 --       2      a time in ms that has passed for sure, as the caller has heard and counted on, or ''.
 --       3      the time in ms in place of TIME (tests), or ''.
 --       4      who the server is (run id and replication id), or ''.
@@ -25,15 +26,15 @@ const head = String.raw`#!lua
 --       E K A A        enqueues score member      Q K A           dequeues member
 --       H A A          holds member for ms        I K A A A A     ... with state and holder, in JSON or ''
 --       X K A          releases lease of member   G A A           hints channel, note
---       C A A          claim: hold for ms, n queues; n times K A (queue, its name in JSON); A (wants); for each want
---                      A A A: holder in JSON, how many, numbers of its queues with blanks between
+--       C A A          claim: hold for ms, n queues; n times A A (key's number, name in JSON); A (wants); for each want
+--                      A A A: holder in JSON, how many, which of the queues, from 1, with blanks between
 --       A score "+n" counts from now.
 -- Returns {now, outcomes, p, p positions ..., then for each grant: want, queue (from 1), member, fence}; outcomes has a
 -- letter a transaction: a applied, c conflict, u unmet, s skipped. An error "NOTACOUNTER key" when a record is added to.
 local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
 local format, floor, tonumber, unpack = string.format, math.floor, tonumber, unpack
 local prog, n = ARGV[1], #ARGV[1]
-local k, a, pc = 1, 5, 1
+local a, pc = 5, 1
 local space, tag = string.match(KEYS[1], '^(.*)e({[^}]*})$')
 local record, index = space .. 'r' .. tag, space .. 'i' .. tag
 local leases, pausedKey = index .. 'leases', record .. 'paused'

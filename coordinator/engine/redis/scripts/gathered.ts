@@ -6,17 +6,28 @@ local function many(command, key, args)
 end
 
 -- Records: what this commit sets (a text) or deletes (false), and what it adds to counters.
-local set, added, anyAdded = {}, {}, false
+local set, added = {}, {}
 local function read(key)
   local value = set[key]
   if value == nil then return call('GET', key) end
   return value
 end
--- The first characters of a record, '' when there is none.
+-- The first characters of a record, '' when there is none. Numbers become text slowly, so each does once.
+local ends = {}
 local function head(key, count)
   local value = set[key]
-  if value == nil then return call('GETRANGE', key, 0, count - 1) end
-  return value and sub(value, 1, count) or ''
+  if value ~= nil then return value and sub(value, 1, count) or '' end
+  local last = ends[count]
+  if not last then
+    last = tostring(count - 1)
+    ends[count] = last
+  end
+  return call('GETRANGE', key, '0', last)
+end
+local function isAbsent(key)
+  local value = set[key]
+  if value == nil then return call('EXISTS', key) == 0 end
+  return not value
 end
 
 -- Indexes: members to rank, to rank only if they are in, to unrank, and values (false: none).
@@ -54,7 +65,8 @@ local function writeIndex(key)
   indexes[key] = nil
   if next(it.rank) then many('ZADD', key, pairsOf(it.rank, {})) end
   if next(it.move) then
-    for member, score in pairs(it.move) do call('ZADD', key, 'XX', score, member) end
+    local args = pairsOf(it.move, {})
+    for from = 1, #args, 4000 do call('ZADD', key, 'XX', unpack(args, from, math.min(from + 3999, #args))) end
   end
   if next(it.unrank) then
     local args = {}
@@ -155,28 +167,41 @@ local function trim(key, through)
   trimmed = '1'
 end
 
+-- Deadlines by their durations; forgotten when what the lease clock has paused changes.
 local paused
+local deadlines, scores = {}, {}
 local function deadline(forMs)
+  local known = deadlines[forMs]
+  if known then return known end
   if not paused then paused = tonumber(call('GET', pausedKey) or 0) end
   local base = set[pausedKey] == false and 0 or paused
-  return format('%.17g', now - base - (added[pausedKey] or 0) + forMs)
+  known = format('%.17g', now - base - (added[pausedKey] or 0) + forMs)
+  deadlines[forMs] = known
+  return known
 end
 local function scoreOf(text)
-  if byte(text, 1) == 43 then return format('%.17g', now + tonumber(sub(text, 2))) end
-  return text
+  if byte(text, 1) ~= 43 then return text end
+  local known = scores[text]
+  if not known then
+    known = format('%.17g', now + tonumber(sub(text, 2)))
+    scores[text] = known
+  end
+  return known
 end
 -- A held lease with another holder or state. False when it is not held.
 local function rewrite(key, holder, state)
   local value = read(key)
   if not value then return false end
   local line = find(value, '\n', 1, true)
+  if byte(value, line + 12) == 34 then return false end
   local first = find(value, ',"state":"', line, true)
+  if state == '' then
+    set[key] = sub(value, 1, line + 10) .. holder .. sub(value, first)
+    return true
+  end
   local second = find(value, ',"queue":"', first, true)
-  local was = sub(value, line + 11, first - 1)
-  if was == '""' then return false end
-  if holder == '' then holder = was end
-  if state == '' then state = sub(value, first + 9, second - 1) end
-  set[key] = sub(value, 1, line) .. '{"holder":' .. holder .. ',"state":' .. state .. sub(value, second)
+  if holder == '' then holder = sub(value, line + 11, first - 1) end
+  set[key] = sub(value, 1, line + 10) .. holder .. ',"state":' .. state .. sub(value, second)
   return true
 end
 `;

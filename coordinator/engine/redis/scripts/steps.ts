@@ -4,31 +4,33 @@ local answer, positions = { nowText, '', 0 }, 3
 local hints, hinted = {}, {}
 -- The operands A of steps that are passed over, for A to Z and a to z.
 local upper, lower = '00002022400101011210130110', '00001100000020000010000000'
-local outcomes, tx, outcome = {}, 0, 97
+local outcomes, tx, outcome, isClaiming = {}, 0, 97, false
 while pc <= n do
-  local op = byte(prog, pc)
+  local op, high, middle, low = byte(prog, pc, pc + 3)
   pc = pc + 1
   if op == 124 then
     if tx > 0 then outcomes[tx] = outcome end
     tx = tx + 1
     outcome = 97
-  elseif op == 67 then break
+  elseif op == 67 then
+    isClaiming = true
+    break
   elseif op == 62 then
     a = a + 1
     if outcomes[tonumber(ARGV[a])] ~= 97 then outcome = 115 end
   elseif outcome == 115 or outcome == 99 or (outcome == 117 and op < 97) then
-    if op ~= 71 and op ~= 72 then k = k + 1 end
+    if op ~= 71 and op ~= 72 then pc = pc + 3 end
     if op < 97 then a = a + tonumber(sub(upper, op - 64, op - 64))
     else a = a + tonumber(sub(lower, op - 96, op - 96)) end
   elseif op >= 97 then
-    k = k + 1
-    local key = KEYS[k]
+    pc = pc + 3
+    local key = KEYS[(high - 32) * 9025 + (middle - 32) * 95 + low - 31]
     if op == 115 then
       a = a + 1
       local stamp = ARGV[a]
       if head(key, #stamp) ~= stamp then outcome = 99 end
     elseif op == 97 then
-      if added[key] or head(key, 1) ~= '' then outcome = 99 end
+      if added[key] or not isAbsent(key) then outcome = 99 end
     elseif op == 99 then
       if not added[key] and not find(head(key, 20), '^-?%d+$') then outcome = 99 end
     elseif op == 101 then
@@ -59,8 +61,8 @@ while pc <= n do
     end
     a = a + 2
   else
-    k = k + 1
-    local key = KEYS[k]
+    pc = pc + 3
+    local key = KEYS[(high - 32) * 9025 + (middle - 32) * 95 + low - 31]
     if op == 83 then
       a = a + 1
       set[key] = ARGV[a]
@@ -91,6 +93,7 @@ while pc <= n do
       a = a + 1
       if set[key] then return redis.error_reply('NOTACOUNTER ' .. key) end
       added[key] = (added[key] or 0) + tonumber(ARGV[a])
+      if key == pausedKey then deadlines = {} end
     elseif op == 69 then
       local it = queueAt(key)
       if it.size == 0 and it.count == 0 then it.anew = true end
@@ -124,6 +127,7 @@ while pc <= n do
     elseif op == 68 then
       set[key] = false
       added[key] = nil
+      if key == pausedKey then deadlines = {} end
       logs[space .. 'l' .. sub(key, #space + 2)] = { base = 0, size = 0, entries = {}, gone = true }
     else
       a = a + 1
