@@ -5,6 +5,7 @@ import { agentSubprotocol } from "#shared/protocol/agent.ts";
 import type { CreatedToken, CreateTokenRequest } from "#shared/protocol/api.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { createAccess } from "./access/access.ts";
+import { type FirstTokens, requireFirstTokens } from "./access/first-token.ts";
 import { createApi } from "./api/create-api.ts";
 import { requireSafeBind } from "./api/host-check.ts";
 import { startServer } from "./api/start-server.ts";
@@ -33,11 +34,13 @@ export interface CoordinatorOptions extends StoreOptions {
   readonly parkAfterMs?: number;
   /** How long things are kept: milliseconds, or `Infinity`. Default: see docs/operations.md. */
   readonly ages?: Partial<Ages>;
+  /** Made at the first start on these stores, and passed over at later ones. Default: one for administrators is chosen. */
+  readonly firstTokens?: FirstTokens;
 }
 
 export interface Coordinator {
   readonly url: string;
-  /** The first admin token, at the first start on this data folder and never again. */
+  /** The first admin token, at the first start on these stores and never again; null also where it was given. */
   readonly adminToken: string | null;
   createToken(request: CreateTokenRequest & { readonly by: string }): Promise<CreatedToken>;
   /** Takes no more requests, closes the agents' connections and the engine. Leases go on: agents dial again. */
@@ -48,6 +51,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
   const { clock = systemClock, random = systemRandom, logger, version = "0.1.0", host = "127.0.0.1" } = options;
   // Before anything is made that the next start would find.
   requireSafeBind(host, options.allowRemote ?? false);
+  requireFirstTokens(options.firstTokens ?? {});
   const stores = await openStores(options, { clock, random, logger });
   const { engine, blobs, partitions, shared } = stores;
   const journey = joinStages({
@@ -95,7 +99,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     onUpgrade: (request, socket, head) =>
       sockets.handleUpgrade(request, socket, head, (webSocket) => journey.fleet.accept(webSocket)),
   });
-  const adminToken = await access.ensureFirstToken();
+  const adminToken = await access.ensureFirstToken(options.firstTokens);
   journey.start();
   return {
     url: server.url,

@@ -52,7 +52,11 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
       ["salt coordinator --keep-runs 7d --keep-logs 2d", "for less time than by default"],
       ["salt coordinator --redis redis-cluster://10.0.0.5:6379,10.0.0.6:6379", "on a Redis Cluster"],
     )
-    .environment(["SALT_REDIS_URL", "as --redis; keeps a password out of the list of processes"])
+    .environment(
+      ["SALT_REDIS_URL", "as --redis; keeps a password out of the list of processes"],
+      ["SALT_FIRST_ADMIN_TOKEN", "at the first start only: the first admin token, which is then not printed"],
+      ["SALT_FIRST_AGENT_TOKEN", "at the first start only: a token for agents"],
+    )
     .run(cli, async (_, options) =>
       withVoice(cli, String(options.logLevel), async (voice) => await serve(cli, options, voice)),
     );
@@ -69,6 +73,7 @@ async function serve(cli: Cli, options: CommandOptions, { logger, say }: ServerV
     leaseTtlMs: parseLeaseTtl(String(options.leaseTtl)),
     parkAfterMs: parseDuration(String(options.parkAfter)),
     ages: readAges(cli, options),
+    firstTokens: firstTokensOf(cli),
     logger,
   });
   // Before anything is said, so that who waits for it may stop us at once.
@@ -93,6 +98,12 @@ function storesOf(cli: Cli, options: CommandOptions): NonNullable<CoordinatorOpt
     ...(partitions !== undefined && { partitions: parsePartitions(String(partitions)) }),
     ...(s3 !== undefined && { s3 }),
   };
+}
+
+/** By variables alone: a flag would be in the list of processes, for all on the machine to read. */
+function firstTokensOf({ env }: Cli): NonNullable<CoordinatorOptions["firstTokens"]> {
+  const { SALT_FIRST_ADMIN_TOKEN: admin, SALT_FIRST_AGENT_TOKEN: agent } = env;
+  return { ...(admin && { admin }), ...(agent && { agent }) };
 }
 
 const durationFlag = (ms: number): string => `${ms / 1_000}s`;

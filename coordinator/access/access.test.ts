@@ -1,8 +1,25 @@
 import { describe, expect, it } from "vitest";
 import { limits } from "#shared/domain/limits.ts";
+import { systemRandom } from "#shared/system.ts";
 import { createStand } from "../api/api-stand.ts";
 import type { Engine } from "../engine/engine.ts";
 import { createAccess } from "./access.ts";
+import { requireFirstTokens } from "./first-token.ts";
+import { hashOf, newTokenText, tokenIdOf, tokenKey } from "./tokens.ts";
+
+const forgetFirstToken = (engine: Engine) =>
+  engine.commit("p0" as never, [{ checks: [], writes: [{ kind: "delete", key: "{p0}first-token" as never }] }]);
+
+const tokenKeyOf = (token: string) => tokenKey("p0" as never, tokenIdOf(hashOf(token)));
+
+/** A stand without tokens, and two to give. */
+async function beforeFirstStart() {
+  const stand = await createStand();
+  const { rows } = await stand.access.listTokens({ limit: 10 });
+  for (const { id } of rows) await stand.access.revokeToken({ id, by: "test" });
+  await forgetFirstToken(stand.engine);
+  return { stand, given: { admin: newTokenText(systemRandom), agent: newTokenText(systemRandom) } };
+}
 
 describe("access", () => {
   it("makes the first token once and never again", async () => {
@@ -16,11 +33,59 @@ describe("access", () => {
 
   it("lets one of several coordinators make the first token", async () => {
     const stand = await createStand();
-    await stand.engine.commit("p0" as never, [
-      { checks: [], writes: [{ kind: "delete", key: "{p0}first-token" as never }] },
-    ]);
+    await forgetFirstToken(stand.engine);
     const made = await Promise.all([1, 2, 3].map(() => createAccess(stand).ensureFirstToken()));
     expect(made.filter((token) => token !== null)).toHaveLength(1);
+  });
+
+  it("remembers first tokens that were given, with their roles, and shows none", async () => {
+    const { stand, given } = await beforeFirstStart();
+    expect(await stand.access.ensureFirstToken(given)).toBeNull();
+    expect(await stand.access.authenticate(`Bearer ${given.admin}`)).toMatchObject({ role: "admin" });
+    expect(await stand.access.authenticate(`Bearer ${given.agent}`)).toMatchObject({ role: "agent" });
+    const stored = await stand.engine.get([given.admin, given.agent].map((token) => tokenKeyOf(token)));
+    for (const { value } of stored.found) {
+      expect(value).toContain('"hash":"');
+      expect(value).not.toContain("salt_");
+    }
+  });
+
+  it("makes given tokens at the first start only: one that was revoked stays so, another is not made", async () => {
+    const { stand, given } = await beforeFirstStart();
+    await stand.access.ensureFirstToken(given);
+    await stand.access.revokeToken({ id: tokenIdOf(hashOf(given.admin)), by: "test" });
+    const later = { ...given, agent: `salt_${"0123456789abcdef".repeat(2)}` };
+    expect(await createAccess(stand).ensureFirstToken(later)).toBeNull();
+    for (const token of [given.admin, later.agent]) {
+      await expect(stand.access.authenticate(`Bearer ${token}`)).rejects.toMatchObject({ code: "NotAuthenticated" });
+    }
+  });
+
+  it("goes on where a first start ended between its tokens and the mark that they were made", async () => {
+    const { stand, given } = await beforeFirstStart();
+    await stand.access.ensureFirstToken(given);
+    await forgetFirstToken(stand.engine);
+    expect(await Promise.all([1, 2].map(() => createAccess(stand).ensureFirstToken(given)))).toEqual([null, null]);
+    const { rows } = await stand.access.listTokens({ limit: 10 });
+    expect(rows.map(({ name }) => name).sort()).toEqual(["first admin", "first agents"]);
+  });
+
+  it("chooses the admin token still where one for agents alone is given", async () => {
+    const { stand, given } = await beforeFirstStart();
+    expect(await stand.access.ensureFirstToken({ agent: given.agent })).toMatch(/^salt_[0-9a-z]{32}$/);
+    expect(await stand.access.authenticate(`Bearer ${given.agent}`)).toMatchObject({ role: "agent" });
+  });
+
+  it("refuses first tokens that can be guessed, have another form, or serve two roles, and repeats none", () => {
+    const good = newTokenText(systemRandom);
+    for (const admin of ["change-me", `salt_${"0".repeat(32)}`, `salt_${"abc1".repeat(8)}`, good.slice(0, -1)]) {
+      expect(() => requireFirstTokens({ admin })).toThrow(
+        /^Cannot use the first admin token((?!salt_\w{8}|change).)*$/,
+      );
+    }
+    expect(() => requireFirstTokens({ admin: good, agent: good })).toThrow(/alike/);
+    expect(() => requireFirstTokens({ admin: good, agent: newTokenText(systemRandom) })).not.toThrow();
+    expect(() => requireFirstTokens({})).not.toThrow();
   });
 
   it("stores the hash of a token and not the token", async () => {

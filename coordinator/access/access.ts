@@ -5,7 +5,8 @@ import type { Engine } from "../engine/engine.ts";
 import type { Mover } from "../engine/move.ts";
 import { mergeRange } from "../state/merge-range.ts";
 import { authenticate, type Principal, TokenCache } from "./authenticate.ts";
-import { createToken, ensureFirstToken } from "./create-token.ts";
+import { createToken } from "./create-token.ts";
+import { ensureFirstToken, type FirstTokens } from "./first-token.ts";
 import { type AuditEntry, listAudit, recordAudit } from "./list-audit.ts";
 import { revokeToken } from "./revoke-token.ts";
 import { type TokenRecord, tokenKey, tokensIndex, tokenView } from "./tokens.ts";
@@ -29,7 +30,7 @@ export interface Access {
   createToken(request: CreateTokenRequest & { readonly by: string }): Promise<CreatedToken>;
   revokeToken(request: { readonly id: string; readonly by: string }): Promise<boolean>;
   listTokens(query: { limit: number; after?: Place }): Promise<{ rows: readonly TokenView[]; next: Place | null }>;
-  ensureFirstToken(): Promise<string | null>;
+  ensureFirstToken(given?: FirstTokens): Promise<string | null>;
   recordAudit(entry: AuditEntry): Promise<void>;
   listAudit(query: {
     limit: number;
@@ -45,7 +46,7 @@ export function createAccess(given: AccessDeps): Access {
     createToken: (request) => createToken(deps, request),
     revokeToken: (request) => revokeToken(deps, request),
     listTokens: (query) => listTokens(deps, query),
-    ensureFirstToken: () => ensureFirstToken(deps),
+    ensureFirstToken: (given) => ensureFirstToken(deps, given),
     recordAudit: (entry) => recordAudit(deps, entry),
     listAudit: (query) => listAudit(deps, query),
   };

@@ -1,7 +1,5 @@
-import { partitionAt } from "#shared/domain/ids.ts";
 import type { Random } from "#shared/ports.ts";
-import type { CreatedToken, CreateTokenRequest } from "#shared/protocol/api.ts";
-import { keyIn } from "../engine/engine.ts";
+import type { CreatedToken, CreateTokenRequest, TokenView } from "#shared/protocol/api.ts";
 import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
 import { auditWrite } from "../state/audit.ts";
 import {
@@ -74,37 +72,17 @@ export async function createToken(
   request: CreateTokenRequest & { readonly by: string },
 ): Promise<CreatedToken> {
   const token = newTokenText(deps.random);
+  return { ...(await keepToken(deps, token, request)), token };
+}
+
+/** Remembers a token by its hash. One that is known already stays as it is. */
+export async function keepToken(
+  deps: Pick<CreateTokenDeps, "mover" | "partitions">,
+  token: string,
+  request: CreateTokenRequest & { readonly by: string },
+): Promise<TokenView> {
   const hash = hashOf(token);
   const id = tokenIdOf(hash);
   const input: NewToken = { id, hash, request, by: request.by, partitions: deps.partitions };
-  const record = await deps.mover.move(tokenPartition(deps.partitions, id), createMove, input);
-  return { ...tokenView(record), token };
-}
-
-/** Where it is remembered that a first token was made. */
-const firstPartition = partitionAt(0);
-const firstTokenKey = keyIn(firstPartition, "first-token");
-
-const firstMove: Move<{ readonly id: string }, boolean> = {
-  name: "claimFirstToken",
-  // What it answers without writing must not rest on a record that another coordinator has changed.
-  fresh: true,
-  reads: () => [firstTokenKey],
-  decide(view, input) {
-    const made = view.get<{ id: string }>(firstTokenKey);
-    if (made) return { transactions: [], answer: () => made.id === input.id };
-    const writes: DraftWrite[] = [{ kind: "set", key: firstTokenKey, value: { id: input.id } }];
-    return { transactions: [{ checks: [], writes }], answer: () => true };
-  },
-};
-
-/**
- * The first administrator's token, made at the very first start of a coordinator on its engine; null ever after, also
- * when all tokens were revoked. Who takes the mark makes the token, so that of several coordinators one prints it.
- */
-export async function ensureFirstToken(deps: CreateTokenDeps): Promise<string | null> {
-  const mark = Buffer.from(deps.random.bytes(16)).toString("hex");
-  if (!(await deps.mover.move(firstPartition, firstMove, { id: mark }))) return null;
-  const { token } = await createToken(deps, { name: "first admin", role: "admin", by: "coordinator" });
-  return token;
+  return tokenView(await deps.mover.move(tokenPartition(deps.partitions, id), createMove, input));
 }
