@@ -33,7 +33,7 @@ export async function runCheckUps(deps: CheckUpDeps, settings: Settings): Promis
   const client = createClient(settings);
   const local = [checkNode(), checkPinnedNode(), checkContextsFile(deps), checkSpace(deps)];
   const results = (await Promise.all(local)).filter((result) => result !== null);
-  results.push(...(await checkBlobStore(deps)));
+  results.push(...(await checkRedis(deps)), ...(await checkBlobStore(deps)));
   const reached = await checkCoordinator(deps, client, settings);
   results.push(...reached);
   if (reached.some((result) => result.state === "fails")) return results;
@@ -117,6 +117,19 @@ function checkSkew(date: string | undefined, nowMs: number): CheckUp {
     finding: `this machine and the coordinator differ by ${durationText(skewMs)}`,
     next: "let both follow a time server; webhooks and times shown go wrong",
   };
+}
+
+/** The Redis that a coordinator started here would use, and so only where one is named. */
+async function checkRedis({ env }: CheckUpDeps): Promise<CheckUp[]> {
+  const name = "redis";
+  if (!env.SALT_REDIS_URL) return [];
+  try {
+    const { checkRedisStore } = await import("#coordinator/check-stores.ts");
+    const findings = await checkRedisStore(env.SALT_REDIS_URL, { clock: systemClock, random: systemRandom });
+    return findings.map((found) => ({ name, ...found }));
+  } catch (error) {
+    return [failed(name, error)];
+  }
 }
 
 /** The bucket that a coordinator started here would use, and so only where one is named. */

@@ -1,8 +1,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { partitionAt } from "#shared/domain/ids.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { haveRedis, type RedisServer, startRedis } from "../../../tests/support/redis-server.ts";
 import { checkRedisStore } from "../../check-stores.ts";
+import { keyIn, type Write } from "../engine.ts";
 import { createRedisEngine } from "./redis-engine.ts";
+
+const partition = partitionAt(0);
 
 describe.runIf(haveRedis())("what a redis is asked at the start", () => {
   let server: RedisServer;
@@ -63,6 +67,37 @@ describe.runIf(haveRedis())("what a redis is asked at the start", () => {
     await server.command("ACL", "SETUSER", "salt", "on", ">hush", "~*", "&*", "+@all", "-config");
     const findings = await checkRedisStore(server.url.replace("//", "//salt:hush@"), deps);
     expect(findings.map(({ state }) => state)).toEqual(["fine", "fine", "fine"]);
+  });
+
+  test("a user who may touch Salt's keys and channels alone, and do nothing dangerous, is enough", async () => {
+    const rules = ["on", ">hush", "resetkeys", "~salt:*", "resetchannels", "&salt:*", "+@all", "-@dangerous", "+info"];
+    await server.command("ACL", "SETUSER", "narrow", ...rules);
+    const warned: string[] = [];
+    const url = server.url.replace("//", "//narrow:hush@");
+    const engine = await createRedisEngine({ url, ...deps, warn: (text) => warned.push(text) });
+    try {
+      const ending = new AbortController();
+      const hints = engine.listen(["p0"], ending.signal)[Symbol.asyncIterator]();
+      const writes: Write[] = [
+        { kind: "enqueue", queue: "q", member: "m", score: { at: 1 } },
+        { kind: "append", log: keyIn(partition, "log"), value: "x" },
+        { kind: "trim", log: keyIn(partition, "log"), through: 1 },
+        { kind: "rank", index: keyIn(partition, "index"), member: "m", score: { at: 1 }, value: "v" },
+        { kind: "add", counter: keyIn(partition, "count"), delta: 1 },
+        { kind: "delete", key: keyIn(partition, "gone") },
+        { kind: "signal", topic: "p0", note: "" },
+      ];
+      const claim = { holdMs: 1, wants: [{ holder: "a", queues: ["q"], take: 1 }] };
+      expect((await engine.commit(partition, [{ checks: [], writes }], claim)).claims).toHaveLength(1);
+      expect((await engine.range(keyIn(partition, "index"), { limit: 1 })).rows).toHaveLength(1);
+      expect(await engine.read(keyIn(partition, "log"), 0, 9)).toHaveLength(1);
+      expect((await engine.get([keyIn(partition, "count")])).found[0]?.value).toBe("1");
+      expect((await hints.next()).value).toEqual({ topic: "p0", note: "" });
+      ending.abort();
+      expect(warned).toEqual([]);
+    } finally {
+      await engine.close();
+    }
   });
 
   test("a replica is refused", async () => {

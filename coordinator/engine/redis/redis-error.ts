@@ -24,7 +24,7 @@ const replies: Readonly<Record<string, Meaning>> = {
   WRONGPASS: { is: "it does not take the user and password", next: "Correct them in the URL.", retryable: false },
   NOPERM: {
     is: "its user may not do what Salt needs",
-    next: "Allow the user all keys, all channels, and +@all -@dangerous +info.",
+    next: "Give the user ~salt:* &salt:* +@all -@dangerous +info (ACL SETUSER).",
     retryable: false,
   },
 };
