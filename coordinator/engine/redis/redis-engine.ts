@@ -83,7 +83,7 @@ export class RedisEngine implements Engine {
     this.#time = new PassedTime(deps.clock, deps.time === undefined ? 1_000 : 0);
     this.#sharded = address.cluster ? "1" : "";
     this.link = new RedisLink(address, deps);
-    this.#hints = new RedisHints(address, { random: deps.random, keyspace: this.#keyspace });
+    this.#hints = new RedisHints(address, { ...deps, keyspace: this.#keyspace });
   }
 
   async connect(): Promise<void> {

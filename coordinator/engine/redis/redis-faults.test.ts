@@ -139,6 +139,20 @@ describe.runIf(haveRedis())("a redis that fails", () => {
     ending.abort();
   });
 
+  test("C10 a subscription that cannot be made holds up no commit", async () => {
+    const rules = ["on", ">hush", "~*", "resetchannels", "+@all"];
+    await server.command("ACL", "SETUSER", "deaf", ...rules);
+    const url = server.url.replace("//", "//deaf:hush@");
+    const deaf = await createRedisEngine({ url, clock: systemClock, random: systemRandom });
+    try {
+      deaf.listen(["p0"], new AbortController().signal);
+      const { results } = await deaf.commit(partition, [{ checks: [], writes: [set("s1")] }]);
+      expect(results[0]?.outcome).toBe("applied");
+    } finally {
+      await deaf.close();
+    }
+  });
+
   test("a Redis that is not there, or wants another password, says what to do and never the password", async () => {
     const open = (url: string) => createRedisEngine({ url, clock: systemClock, random: systemRandom });
     const wrong = await open(server.url.replace("//", "//salt:hush@")).catch((error: Error) => error);

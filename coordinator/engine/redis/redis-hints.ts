@@ -1,10 +1,19 @@
 import { Cluster, type Redis } from "ioredis";
-import type { Random } from "#shared/ports.ts";
+import type { Clock, Random } from "#shared/ports.ts";
 import type { Hint } from "../engine.ts";
 import { Hints } from "../hints.ts";
 import { createClient } from "./create-client.ts";
 import type { Keyspace } from "./keyspace.ts";
 import type { RedisAddress } from "./redis-address.ts";
+
+interface HintsDeps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly keyspace: Keyspace;
+}
+
+/** How long a commit waits for a subscription before it: hints may be lost, and commits must not be held up. */
+const subscribedWithinMs = 1_000;
 
 /**
  * Hints by pub/sub, on a connection of its own, which subscribes again by itself when it was lost. In a cluster a
@@ -14,11 +23,13 @@ export class RedisHints {
   readonly #hints = new Hints();
   readonly #client: Redis | Cluster;
   readonly #keyspace: Keyspace;
+  readonly #clock: Clock;
   readonly #topics = new Map<string, string>();
   readonly #pending = new Set<Promise<unknown>>();
 
-  constructor(address: RedisAddress, { random, keyspace }: { readonly random: Random; readonly keyspace: Keyspace }) {
+  constructor(address: RedisAddress, { clock, random, keyspace }: HintsDeps) {
     this.#keyspace = keyspace;
+    this.#clock = clock;
     this.#client = createClient(address, { random, use: "hints" });
     // What is wrong is said by the other connection, on which something is asked.
     this.#client.on("error", () => undefined);
@@ -30,7 +41,7 @@ export class RedisHints {
     this.#client.on("smessage", heard);
   }
 
-  /** Kept until a subscription that was asked for has been confirmed, so that what is committed after it is heard. */
+  /** Set until what was asked for is subscribed to, so that what is committed after it is heard; a second at most. */
   get ready(): Promise<unknown> | null {
     return this.#pending.size === 0 ? null : Promise.all(this.#pending);
   }
@@ -52,10 +63,11 @@ export class RedisHints {
     const subscribing = [this.#client.subscribe(channel)];
     if (this.#client instanceof Cluster) subscribing.push(this.#client.ssubscribe(channel));
     for (const subscribed of subscribing) {
-      const settled: Promise<unknown> = subscribed
-        // It is subscribed to when the connection is there again; until then its hints are lost.
-        .catch(() => undefined)
-        .finally(() => this.#pending.delete(settled));
+      const late = new Promise<void>((resolve) => void this.#clock.after(subscribedWithinMs, resolve));
+      // It is subscribed to when the connection is there again; until then its hints are lost.
+      const settled: Promise<unknown> = Promise.race([subscribed.catch(() => undefined), late]).finally(() =>
+        this.#pending.delete(settled),
+      );
       this.#pending.add(settled);
     }
   }
