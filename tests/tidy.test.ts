@@ -189,9 +189,7 @@ describe("what the tests cover", () => {
   const count = (name: string): number => titles.filter((title) => title === name).length;
 
   /** Rules whose subject is not there yet, or that no test names yet. */
-  const rulesToCome: Readonly<Record<string, string>> = {
-    C26: "budget of CPU time: measured by the benchmarks",
-  };
+  const rulesToCome: Readonly<Record<string, string>> = {};
   const firstThirty = Array.from({ length: 30 }, (_, index) => index + 1);
   const attacks = [...firstThirty, 50, 51, 54, 55, 56, 57, 59, 60, 70, 71, 72, 73, 74].map((n) => `A${n}`);
   const attacksToCome: Readonly<Record<string, string>> = {};

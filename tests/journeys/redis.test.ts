@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { createRedisEngine } from "#coordinator/engine/redis/redis-engine.ts";
+import { limits } from "#shared/domain/limits.ts";
+import { systemClock, systemRandom } from "#shared/system.ts";
+import { passTasks } from "../../bench/pass-tasks.ts";
 import { type Journeys, seededRandom, startJourneys, until } from "../support/journeys.ts";
 import { haveRedis, type RedisServer, startRedis } from "../support/redis-server.ts";
 import { runUnderFire } from "../support/wave-under-fire.ts";
@@ -27,6 +31,26 @@ describe.runIf(haveRedis())("on Redis, in sixteen partitions", () => {
     expect(executions).toBe(1_000);
     expect(salt.coordinator().stderr()).not.toMatch(/"level":(50|60)/);
   }, 90_000);
+
+  test("C26 publishing, granting and settling a task takes at most ten commands of Redis, those within the script included", async () => {
+    const commands = async () => {
+      const stats = String(await redis.command("INFO", "commandstats"));
+      return [...stats.matchAll(/calls=(\d+)/g)].reduce((sum, [, calls]) => sum + Number(calls), 0);
+    };
+    const engine = await createRedisEngine({
+      url: `${redis.url}?space=budget:`,
+      clock: systemClock,
+      random: systemRandom,
+    });
+    const tasks = 5_000;
+    const before = await commands();
+    // As many a commit as a batch of moves has room for.
+    await passTasks(engine, { name: "budget", tasks, perCommit: limits.batchMovesMax / 2 });
+    const each = ((await commands()) - before) / tasks;
+    await engine.close();
+    console.info(`  ${each.toFixed(1)} commands a task`);
+    expect(each).toBeLessThan(10);
+  }, 60_000);
 
   test("A5 Redis is killed and started again in the middle: meanwhile the API says when to come back, and nothing is settled twice", async () => {
     const random = seededRandom("redis killed");
