@@ -66,7 +66,7 @@ test("C15 what was not accepted is said again over the next connection, and the 
 test("C12 a grant that is not reported soon is accepted, renewed at a third of its time to live, and not after its end", async () => {
   stand = await openStand({}, { leaseTtlMs: 600 });
   const { coordinator } = stand;
-  const lease = coordinator.lease(program, "wait", 900);
+  const lease = coordinator.lease(program, "wait", 2_000);
   await coordinator.settle(lease);
   const names = [{ task: lease.task, fence: lease.fence }];
   expect(coordinator.said("leased")).toEqual([{ t: "leased", leases: names }]);
