@@ -79,6 +79,12 @@ test("C12 a grant that is not reported soon is accepted, renewed at a third of i
   );
 });
 
+test("C14 a coordinator that lives is not left, however little it says", async () => {
+  stand = await openStand({}, { leaseTtlMs: 300 });
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  expect(stand.coordinator.said("hello")).toHaveLength(1);
+});
+
 test("C12 short tasks are reported without further words", async () => {
   stand = await openStand();
   const { coordinator } = stand;

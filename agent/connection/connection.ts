@@ -211,8 +211,9 @@ export class Connection {
         this.#ended({ code: 1006, reason: "the coordinator has fallen silent" });
         return;
       }
-      // A coordinator that has just been heard is there: thousands of idle agents are its own pings then, and no more.
-      if (nowMs - this.#aliveAtMs > intervalMs) link.ping();
+      // A coordinator that has just been heard is there, so that of thousands of idle agents few ping it. Whoever is taken
+      // to be gone at two intervals was asked at one.
+      if (nowMs - this.#aliveAtMs > intervalMs / 2) link.ping();
       if (this.connected && nowMs > this.#repeatAtMs) {
         this.#repeatAtMs = nowMs + repeatAfterMs;
         this.#outgoing.repeat();
