@@ -11,7 +11,7 @@ import { haveRestate } from "./restate/start-restate.ts";
 import { type BenchName, benchNames, jsonLines, type Row, rowOf } from "./rows.ts";
 import { type BenchRequest, runBenches } from "./run-benches.ts";
 
-const sizes = { ...usualSizes, tasks: 200, calls: 50, runs: 5, setups: 1, agents: [20], idleMs: 200 };
+const sizes = { ...usualSizes, tasks: 200, calls: 50, runs: 5, setups: 1, agents: [20], idleMs: 200, parked: 5 };
 
 async function runSmall(request: Partial<BenchRequest>, fanOutWorkflow = "fan-out") {
   const lines: string[] = [];
@@ -114,6 +114,17 @@ test.skipIf(!canReadProcesses)(
   },
 );
 
+test.skipIf(!haveRedis() || !canReadProcesses)(
+  "what runs and agents take of a Redis is measured",
+  { timeout: 90_000 },
+  async () => {
+    expect(await metricsOf("redis.size")).toEqual([
+      ...["task", "task.file", "journal_entry", "run", "run.file", "parked_run", "parked_run.file"],
+      ...["coordinator.cpu", "20.agent", "20.idle.cpu", "20.renewal.cpu"],
+    ]);
+  },
+);
+
 describe("exact delivery", () => {
   test("is each output in the sum, and each task settled once", () => {
     expect(judgeDelivery(4, { sum: 6, settled: 4 })).toBeNull();
@@ -153,7 +164,7 @@ describe("a row", () => {
 });
 
 test.each([
-  [["fan"], "fanout, call, run, memory, engine.sqlite, engine.redis, bullmq, restate, agents"],
+  [["fan"], "fanout, call, run, memory, engine.sqlite, engine.redis, bullmq, restate, agents, redis.size"],
   [["--rounds", "0"], "from 1 to 100"],
   [["--jsno"], "--jsno"],
 ])("the arguments %j are refused, on stderr alone", async (args, said) => {

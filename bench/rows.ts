@@ -11,10 +11,22 @@ export const benchNames = [
   "bullmq",
   "restate",
   "agents",
+  "redis.size",
 ] as const;
 export type BenchName = (typeof benchNames)[number];
 
-export type Unit = "tasks/s" | "steps/s" | "runs/s" | "agents/s" | "moves/s" | "ms" | "µs/task" | "µs" | "MiB" | "KiB";
+export type Unit =
+  | "tasks/s"
+  | "steps/s"
+  | "runs/s"
+  | "agents/s"
+  | "moves/s"
+  | "ms"
+  | "µs/task"
+  | "µs"
+  | "MiB"
+  | "KiB"
+  | "bytes";
 
 /** One number. */
 export interface Row {
