@@ -30,8 +30,8 @@ interface Size {
   readonly file: number;
 }
 
-async function sizeOf(redis: RedisServer): Promise<Size> {
-  await sleep(restMs);
+async function sizeOf(redis: RedisServer, deps: BenchDeps): Promise<Size> {
+  await sleep(Math.min(restMs, deps.sizes.idleMs));
   const text = `${await redis.command("INFO", "memory")}${await redis.command("INFO", "persistence")}`;
   const number = (name: string) => Number(new RegExp(`^${name}:(\\d+)`, "m").exec(text)?.[1] ?? Number.NaN);
   const passing = ["mem_clients_normal", "mem_aof_buffer"].reduce((sum, name) => sum + number(name), 0);
@@ -48,9 +48,9 @@ async function measureRuns(deps: BenchDeps): Promise<Row[]> {
     await runToOutput(salt.client, "one", 1);
     const rows: Row[] = [];
     const grown = async (name: string, count: number, make: () => Promise<unknown>) => {
-      const before = await sizeOf(redis);
+      const before = await sizeOf(redis, deps);
       await make();
-      const after = await sizeOf(redis);
+      const after = await sizeOf(redis, deps);
       rows.push(row(name, "bytes", (after.memory - before.memory) / count));
       rows.push(row(`${name}.file`, "bytes", (after.file - before.file) / count));
       deps.say(`redis.size: ${name}`);
@@ -103,13 +103,13 @@ async function measureAgents(deps: BenchDeps): Promise<Row[]> {
     const rows = [row("coordinator.cpu", "µs", alone)];
     let connected = 1;
     for (const count of deps.sizes.agents) {
-      const before = await sizeOf(redis);
+      const before = await sizeOf(redis, deps);
       await ask({ kind: "connect", agents: count });
-      const after = await sizeOf(redis);
+      const after = await sizeOf(redis, deps);
       const idle = await busy();
       deps.say(`redis.size: ${count} idle agents`);
       await ask({ kind: "hold", tasks: count });
-      await sleep(restMs);
+      await sleep(Math.min(restMs, deps.sizes.idleMs));
       const renewalsBefore = (await ask({ kind: "count" })).beats?.renewals ?? 0;
       const holding = await busy();
       const renewals = ((await ask({ kind: "count" })).beats?.renewals ?? 0) - renewalsBefore;

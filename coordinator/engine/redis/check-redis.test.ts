@@ -24,6 +24,32 @@ describe.runIf(haveRedis())("what a redis is asked at the start", () => {
     await configure("appendfsync", "everysec");
   });
 
+  test("one that is away at the start is named with what to do, and it is not said that it is dialled again", async () => {
+    const hasty = { ...systemClock, after: (ms: number, act: () => void) => systemClock.after(Math.min(ms, 300), act) };
+    const started = createRedisEngine({ url: "redis://127.0.0.1:1", clock: hasty, random: systemRandom });
+    await expect(started).rejects.toMatchObject({
+      code: "Unavailable",
+      message: expect.stringMatching(/no connection to Redis at 127\.0\.0\.1:1 \(connect ECONNREFUSED/),
+      next: "Start Redis, or correct its address, and start again.",
+    });
+  });
+
+  test("one without memory left refuses what adds and what removes, answers reads, and goes on when it has more", async () => {
+    const engine = await createRedisEngine({ url: server.url, ...deps });
+    const [large, small] = [keyIn(partition, "large"), keyIn(partition, "small")];
+    const commit = (write: Write) => engine.commit(partition, [{ checks: [], writes: [write] }]);
+    const set = (key: typeof large, value: string): Write => ({ kind: "set", key, stamp: value.slice(0, 8), value });
+    await commit(set(large, "x".repeat(3_000_000)));
+    await configure("maxmemory", "2mb");
+    for (const write of [set(small, "1"), { kind: "delete", key: large } satisfies Write]) {
+      await expect(commit(write)).rejects.toMatchObject({ code: "Unavailable", retryable: true });
+    }
+    expect((await engine.get([large])).found[0]?.value).toHaveLength(3_000_000);
+    await configure("maxmemory", "0");
+    await commit({ kind: "delete", key: large });
+    await engine.close();
+  });
+
   test("one with an AOF that evicts nothing is fine, and it is said what a crash loses", async () => {
     const findings = await checkRedisStore(server.url, deps);
     expect(findings.map(({ state }) => state)).toEqual(["fine", "fine", "fine"]);

@@ -9,7 +9,8 @@ interface Meaning {
 
 /** What the first word of an error reply means (https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors). */
 const replies: Readonly<Record<string, Meaning>> = {
-  OOM: { is: "it has no memory left", next: "Raise maxmemory, or let finished runs leave earlier." },
+  // A script that only removes is refused as well.
+  OOM: { is: "it has no memory left", next: "Raise maxmemory; then let finished runs leave earlier (--keep-runs)." },
   READONLY: { is: "this server is a replica now", next: "Wait: another server takes over and is looked for." },
   LOADING: { is: "it is reading its data from disk", next: "Wait: it answers when it has read all." },
   BUSY: { is: "a script has kept it busy for long", next: "Look at what else uses this Redis (SLOWLOG GET)." },
@@ -29,11 +30,15 @@ const replies: Readonly<Record<string, Meaning>> = {
   },
 };
 
-/** Whatever came between us and an answer, as `Unavailable`. Of a commit nobody knows then whether it was applied. */
+/**
+ * Whatever came between us and an answer, as `Unavailable`. Of a commit nobody knows then whether it was applied. `next` is
+ * what to do without a connection; by default it is dialled again.
+ */
 export function toSaltError(
   error: unknown,
-  { attempted, where, cause }: { attempted: string; where: string; cause: Error | null },
+  given: { attempted: string; where: string; cause: Error | null; next?: string },
 ): unknown {
+  const { attempted, where, cause } = given;
   if (!(error instanceof Error) || error instanceof SaltError) return error;
   const meaning = replies[error.message.split(" ", 1)[0] ?? ""];
   if (meaning !== undefined) {
@@ -54,6 +59,6 @@ export function toSaltError(
   const because = cause === null ? "" : ` (${cause.message})`;
   return new SaltError("Unavailable", `Cannot ${attempted}: there is no connection to ${where}${because}.`, {
     cause: error,
-    next: "Wait: it is dialled again. Look at Redis and at the network when it goes on.",
+    next: given.next ?? "Wait: it is dialled again. Look at Redis and at the network when it goes on.",
   });
 }

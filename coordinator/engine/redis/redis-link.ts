@@ -68,7 +68,7 @@ export class RedisLink {
       });
     } catch (error) {
       this.#client.disconnect();
-      throw this.#explain(error, "connect");
+      throw this.#explain(error, "connect", "Start Redis, or correct its address, and start again.");
     }
   }
 
@@ -150,8 +150,9 @@ export class RedisLink {
     });
   }
 
-  #explain(error: unknown, attempted: string): unknown {
-    return toSaltError(error, { attempted, where: describeAddress(this.address), cause: this.#lastError });
+  #explain(error: unknown, attempted: string, next?: string): unknown {
+    const where = describeAddress(this.address);
+    return toSaltError(error, { attempted, where, cause: this.#lastError, ...(next !== undefined && { next }) });
   }
 }
 
