@@ -50,10 +50,8 @@ export function joinLoops(deps: JoinLoops): Loops {
   return new Loops({
     ...deps,
     fireTimers: (partition) => fireTimers({ engine, mover, endRun }, partition),
-    async expireLeases(partition) {
-      await expireLeases({ engine, mover }, partition);
-      await fleet.letGoLost(partition);
-    },
+    expireLeases: (partition) => expireLeases({ engine, mover }, partition),
+    letGoLost: () => fleet.letGoLost(),
     closeRun: (run) => closeRun({ engine, mover, stopLease, cancelChild }, run),
     resolveDependents: (task) => resolveDependents({ mover }, task),
     linkRefs: (task) => linkRefs({ engine, mover, blobs: deps.blobs }, task),

@@ -19,6 +19,8 @@ export interface LoopsDeps {
   readonly logger: { warn(fields: object, message: string): void };
   readonly fireTimers: (partition: Partition) => Promise<{ nextInMs: number | null }>;
   readonly expireLeases: (partition: Partition) => Promise<unknown>;
+  /** Of the agents here: leases that they forgot, and that have moved on. */
+  readonly letGoLost: () => Promise<void>;
   readonly closeRun: (run: RunId) => Promise<void>;
   readonly resolveDependents: (task: TaskId) => Promise<void>;
   readonly linkRefs: (task: TaskId) => Promise<void>;
@@ -86,7 +88,9 @@ export class Loops {
     const sweep = this.#ticks % sweepEveryTicks === 1;
     const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
     const others = [this.#guard("peers", this.#deps.lookAtPeers()), this.#guard("triggers", this.#fireTriggers())];
-    void Promise.all([...done, ...others]).then(() => {
+    void Promise.all([...done, ...others]).then(async () => {
+      // What expired in this sweep has moved on.
+      if (sweep) await this.#guard("lost leases", this.#deps.letGoLost());
       if (!this.#closed) this.#tick = this.#deps.clock.after(tickMs, () => this.#onTick());
     });
   }

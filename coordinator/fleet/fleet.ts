@@ -240,20 +240,19 @@ export class Fleet {
   }
 
   /** C14: a lease that its agent never took up or forgot, and that has moved on since, takes up no credit any more. */
-  async letGoLost(partition: Partition): Promise<void> {
+  async letGoLost(): Promise<void> {
     for (const session of this.#sessions.values()) {
-      const silent = session
-        .silent(this.#deps.leaseTtlMs + limits.grantHoldMs)
-        .filter(({ task }) => partitionOf(runOfTask(task)) === partition);
+      const silent = session.silent(this.#deps.leaseTtlMs + limits.grantHoldMs);
       if (silent.length === 0) continue;
-      const { found } = await this.#deps.engine.get(silent.map(({ task }) => leaseKey(partition, task)));
+      const keys = silent.map(({ task }) => leaseKey(partitionOf(runOfTask(task)), task));
+      const { found } = await this.#deps.engine.get(keys);
       for (const [index, { stamp, value }] of found.entries()) {
         const { holder } = JSON.parse(value ?? '{"holder":""}') as LeaseRecord;
         const lease = silent[index];
         if (!lease || (stamp === String(lease.fence) && holder === session.holder)) continue;
         if (session.held.get(lease.task)?.fence === lease.fence) session.drop(lease.task);
       }
-      this.#deps.mover.poke(partition);
+      this.matching.pokeAll();
     }
   }
 

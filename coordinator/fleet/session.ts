@@ -122,6 +122,7 @@ export class Session {
 
   /** Leases of which the agent has not spoken for so long. */
   silent(forMs: number): AttemptName[] {
+    if (this.held.size === 0) return [];
     const untilMs = this.#clock.monotonicMs() - forMs;
     return [...this.held]
       .filter(([task]) => (this.#heardAtMs.get(task) ?? 0) < untilMs)
