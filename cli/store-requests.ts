@@ -5,7 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Sha256, sha256 } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
-import type { SignedUpload } from "#shared/protocol/blobs.ts";
+import { parseStoreAddress, type SignedUpload } from "#shared/protocol/blobs.ts";
 
 /**
  * Requests to the blob store itself. They carry what the coordinator has signed and nothing else, so that the token goes
@@ -71,7 +71,8 @@ function open(
   request: { readonly method: string; readonly headers: Record<string, string> },
   { coordinatorUrl, signal }: StoreOptions,
 ): { url: URL; sent: ClientRequest; answered: Promise<IncomingMessage> } {
-  const url = requireSafe(address, coordinatorUrl);
+  const url = parseStoreAddress(address, coordinatorUrl);
+  if ("refused" in url) throw failure(null, url.refused);
   const { request: start } = url.protocol === "https:" ? https : http;
   const sent = start(url, { ...request, timeout: limits.blobIdleMs, ...(signal ? { signal } : {}) });
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
@@ -87,14 +88,6 @@ function open(
     for (const event of ["connect", "close"]) socket.once(event, () => clearTimeout(late));
   });
   return { url, sent, answered };
-}
-
-/** Bytes that would go to the coordinator by TLS do not go to the store without. */
-function requireSafe(address: string, coordinatorUrl: string): URL {
-  const url = URL.parse(address);
-  if (url === null || !/^https?:$/.test(url.protocol)) throw failure(null, "its address is not one of HTTP");
-  if (url.protocol === "https:" || !coordinatorUrl.startsWith("https:")) return url;
-  throw failure(url, "it is not reached by TLS, as the coordinator is");
 }
 
 const failure = (url: URL | null, why: string): SaltError =>

@@ -1,4 +1,4 @@
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, createReadStream, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { limits } from "#shared/domain/limits.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { FakeCoordinator } from "../fakes/fake-coordinator.ts";
 import { type BlobClient, createBlobClient } from "./blob-client.ts";
-import { getFromStore } from "./store-requests.ts";
+import { getFromStore, putIntoStore, StoreFailure } from "./store-requests.ts";
 
 /** A blob store as an agent sees it, which does as it is told. */
 class FakeStore {
@@ -213,6 +213,13 @@ test("Bytes that would come from the coordinator by TLS do not come from the sto
   const deps = { clock: systemClock, root: "https://salt.example.com" };
   await expect(getFromStore(deps, `${store.url}/${digest}`)).rejects.toThrow("TLS");
   expect(store.requests).toEqual([]);
+});
+
+test("A file that is put into a store which is not there ends as one that the store did not take", async () => {
+  const deps = { clock: systemClock, root: "http://127.0.0.1:1" };
+  const put = { url: `http://127.0.0.1:1/?${signature}`, headers: {} };
+  const failed = putIntoStore(deps, put, { content: createReadStream(import.meta.filename), bytes: 10 });
+  await expect(failed).rejects.toThrow(StoreFailure);
 });
 
 test("A coordinator of before there were such questions is given the bytes", async () => {

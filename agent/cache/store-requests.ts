@@ -5,7 +5,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
-import type { SignedUpload } from "#shared/protocol/blobs.ts";
+import { parseStoreAddress, type SignedUpload } from "#shared/protocol/blobs.ts";
 
 /**
  * Requests to the blob store itself. They carry what was signed and nothing else: the coordinator's token never goes to
@@ -72,7 +72,8 @@ export async function putIntoStore(
 /** Its file may be closed after that: nothing reads it any more. */
 async function letGo(content: Readable): Promise<void> {
   content.destroy();
-  if (!content.closed) await once(content, "close");
+  // What went wrong with the request has ended it too, and is told elsewhere.
+  if (!content.closed) await once(content, "close").catch(() => undefined);
 }
 
 interface Opened {
@@ -86,7 +87,8 @@ function open(
   request: { method: string; headers: Record<string, string> },
   signal: AbortSignal | undefined,
 ): Opened {
-  const url = requireSafe(deps, address);
+  const url = parseStoreAddress(address, deps.root);
+  if ("refused" in url) throw new StoreFailure(url.refused);
   const { request: start } = url.protocol === "https:" ? https : http;
   const sent = start(url, { ...request, timeout: limits.blobIdleMs, ...(signal ? { signal } : {}) });
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
@@ -102,12 +104,4 @@ function open(
     for (const event of ["connect", "close"]) socket.once(event, () => late.cancel());
   });
   return { sent, answered };
-}
-
-function requireSafe(deps: StoreDeps, address: string): URL {
-  const url = URL.parse(address, deps.root);
-  const isHttp = url !== null && /^https?:$/.test(url.protocol);
-  if (!isHttp) throw new StoreFailure("its address is not one of HTTP");
-  if (url.protocol === "https:" || !deps.root.startsWith("https:")) return url;
-  throw new StoreFailure("it is not reached by TLS, as the coordinator is");
 }

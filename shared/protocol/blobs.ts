@@ -16,3 +16,14 @@ export const signedUploadSchema = z
   })
   .meta({ id: "SignedUpload" });
 export type SignedUpload = z.infer<typeof signedUploadSchema>;
+
+/**
+ * The address of a signed request to the blob store itself, which a client follows to another host than its
+ * coordinator's: HTTP or HTTPS alone, and HTTPS where the coordinator is reached so. `refused` says why it is not followed.
+ */
+export function parseStoreAddress(address: string, coordinatorUrl: string): URL | { readonly refused: string } {
+  const url = URL.parse(address, coordinatorUrl);
+  if (url === null || !/^https?:$/.test(url.protocol)) return { refused: "its address is not one of HTTP" };
+  if (url.protocol === "https:" || !coordinatorUrl.startsWith("https:")) return url;
+  return { refused: `${url.origin} is not reached by TLS, as the coordinator is` };
+}
