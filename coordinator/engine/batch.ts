@@ -121,14 +121,20 @@ class GroupBatch implements Batch {
 
   #unread(pendings: readonly Pending[]): Wanted {
     const keys = new Set<Key>();
-    for (const pending of pendings) {
-      const news = newsOf(pending);
-      for (const key of pending.move.reads(pending.input)) {
-        if (news.has(key)) continue;
-        if (pending.fresh || (!this.#deps.cache.has(key) && !this.#loaded.has(key))) keys.add(key);
-      }
-    }
+    for (const pending of pendings) this.#addUnread(pending, keys, pending.fresh);
     return { keys, ranges: new Map() };
+  }
+
+  /** What a move reads first and is not at hand; with `all`, whatever is. */
+  #addUnread(pending: Pending, keys: Set<Key>, all: boolean): void {
+    const news = newsOf(pending);
+    for (const key of pending.move.reads(pending.input)) {
+      if (!news.has(key) && (all || !this.#find(key))) keys.add(key);
+    }
+  }
+
+  #find(key: Key): CachedRecord | undefined {
+    return this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
   }
 
   async #load({ keys, ranges }: Wanted): Promise<void> {
@@ -175,6 +181,8 @@ class GroupBatch implements Batch {
         return;
       }
       for (const key of unread.keys) wanted.keys.add(key);
+      // The cache may have been emptied since the first round: what is gone with it is read in one more, not one by one.
+      this.#addUnread(pending, wanted.keys, false);
       if (unread.rows) wanted.ranges.set(unread.rows.index, unread.rows.limit);
       again.push(pending);
     }
@@ -207,10 +215,9 @@ class GroupBatch implements Batch {
   }
 
   #view(pending: Pending, looked: Map<Key, string | null>): View {
-    const find = (key: Key) => this.#overlay.get(key) ?? this.#loaded.get(key) ?? this.#deps.cache.get(key);
     const news = newsOf(pending);
     const look = (key: Key): CachedRecord => {
-      const record = find(key) ?? (news.has(key) ? absent : undefined);
+      const record = this.#find(key) ?? (news.has(key) ? absent : undefined);
       if (!record) throw new Unread([key]);
       looked.set(key, record.stamp);
       return record;
@@ -227,7 +234,7 @@ class GroupBatch implements Batch {
         return rows;
       },
       prepare: (keys) => {
-        const missing = keys.filter((key) => !find(key));
+        const missing = keys.filter((key) => !this.#find(key));
         if (missing.length > 0) throw new Unread(missing);
       },
     };

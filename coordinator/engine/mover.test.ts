@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { SaltError } from "#shared/domain/errors.ts";
 import { partitionAt } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
@@ -57,6 +58,48 @@ const moverOn = (engine: Engine, more: Partial<MoverDeps> = {}, clock: Clock = s
   createMover({ engine, clock, random: systemRandom, ...more });
 
 describe("the mover", () => {
+  it("C6 reads in one more round what went with the cache while the first was under way", async () => {
+    const memory = counting(createMemoryEngine({ clock: systemClock }));
+    const many = Array.from({ length: 20 }, (_, index) => keyIn(partition, `many/${index}`));
+    const slow = keyIn(partition, "slow");
+    const gate = Promise.withResolvers<void>();
+    const lost = Promise.withResolvers<never>();
+    let losing = false;
+    const engine: Engine = Object.assign(Object.create(memory), {
+      get: async (keys: readonly Key[]) => {
+        if (keys.includes(slow)) await gate.promise;
+        return memory.get(keys);
+      },
+      commit: (...given: Parameters<Engine["commit"]>) => (losing ? lost.promise : memory.commit(...given)),
+    });
+    const mover = moverOn(engine);
+    const sum: Move<null, number> = {
+      name: "sum",
+      reads: () => [...many, slow],
+      decide(view) {
+        const count = [...many, slow].reduce((sum, key) => sum + (view.get<{ count: number }>(key)?.count ?? 0), 0);
+        const write = { kind: "set", key: counted, value: { count } } as const;
+        return { transactions: [{ checks: [], writes: [write] }], answer: () => count };
+      },
+    };
+    for (const key of many) await mover.move(partition, increment, key);
+    losing = true;
+    const doomed = mover.move(partition, increment, keyIn(partition, "other"));
+    await new Promise(setImmediate);
+    const summed = mover.move(partition, sum, null);
+    await new Promise(setImmediate);
+    losing = false;
+    // What the engine did not answer to leaves nothing in the cache that may be believed.
+    lost.reject(new SaltError("Unavailable", "the engine is away"));
+    await new Promise(setImmediate);
+    const before = memory.gets;
+    gate.resolve();
+    expect(await summed).toBe(many.length);
+    // The first, which waited at the gate, and one for all that was lost.
+    expect(memory.gets - before).toBe(2);
+    expect(await doomed).toBe(1);
+  });
+
   it("C6 reads no record that a move takes to be new, and decides again on what is there when it is not", async () => {
     const engine = counting(createMemoryEngine({ clock: systemClock }));
     const create: Move<Key, number> = { ...increment, name: "create", news: (key) => [key] };
