@@ -28,6 +28,8 @@ export class Reporter {
   readonly #deps: ReporterDeps;
   readonly #open = new Map<Attempt, { report: Unit; safe: boolean }>();
   readonly #waiting = new Set<Attempt>();
+  /** Those whose file is on its way: one that is written twice would leave the first file behind. */
+  #writing = new Set<Attempt>();
   /** Reports of an earlier life, by attempt: its leases are still held. */
   readonly #loaded = new Map<string, AttemptName>();
   readonly #files = new Map<string, string>();
@@ -136,7 +138,7 @@ export class Reporter {
   }
 
   #store(attempt: Attempt): void {
-    if (this.#files.has(attempt.key)) return;
+    if (this.#files.has(attempt.key) || this.#writing.has(attempt)) return;
     this.#waiting.add(attempt);
     this.#storing ??= this.#storeWaiting().finally(() => {
       this.#storing = null;
@@ -148,6 +150,7 @@ export class Reporter {
     await new Promise<void>((resolve) => this.#deps.clock.soon(resolve));
     while (this.#waiting.size > 0) {
       const attempts = [...this.#waiting];
+      this.#writing = new Set(attempts);
       this.#waiting.clear();
       const byKey = new Map(attempts.map((attempt) => [attempt.key, attempt]));
       const units = this.#deps.connection.kept(byKey).map(({ unit, attempt }) => ({
@@ -162,6 +165,8 @@ export class Reporter {
         // Not safe, so nobody is told so: the program keeps its answer, and the next report tries again.
         this.#deps.logger.error({ error }, "Cannot write the outbox");
         return;
+      } finally {
+        this.#writing.clear();
       }
     }
   }

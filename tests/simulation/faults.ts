@@ -53,7 +53,7 @@ const usualMs: Readonly<Record<Meddling, number>> = {
   rebootAgent: 12_000,
   drainAgent: 20_000,
   loseAgent: 30_000,
-  stopAgent: 12_000,
+  stopAgent: 6_000,
   killProgram: 4_000,
   cutLink: 3_000,
   halfOpen: 9_000,
@@ -83,7 +83,7 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     coordinators: random.between(1, 3),
     agents: random.between(1, 4),
     partitions: random.between(1, 4),
-    leaseTtlMs: random.between(3, 8) * 1_000,
+    leaseTtlMs: random.between(2, 6) * 1_000,
     // Only where it is asked for: a failover loses what was acknowledged.
     every: { ...every, failOver: null },
     engine: {
