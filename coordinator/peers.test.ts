@@ -133,13 +133,17 @@ describe("two coordinators", () => {
 
   it("C14 end no later session of an agent when an older one is over", async () => {
     const older = await connect(here, 1, 1);
-    await connect(there, 1, 1);
+    const newer = await connect(there, 1, 1);
     await until(async () => older.closedWith !== null);
+    const [before, after] = [older, newer].map(
+      ({ received }) => received.find((frame) => frame.t === "welcome")?.session,
+    );
+    expect(after).toBeGreaterThan(before ?? Number.NaN);
     await here.open();
     expect([here.fleet.connected(), there.fleet.connected()]).toEqual([0, 1]);
     const partition = partitionFor(4, "agent", older.id);
     const { found } = await engine.get([agentKey(partition, older.id)]);
-    expect(JSON.parse(found[0]?.value ?? "null")).toMatchObject({ connected: true, session: 2 });
+    expect(JSON.parse(found[0]?.value ?? "null")).toMatchObject({ connected: true, session: after });
   });
 
   it("C14 let go of their agents when they stop: what these hold goes on at the other", async () => {

@@ -149,14 +149,15 @@ export class Fleet {
   async #greetNow(socket: WebSocket, hello: Hello): Promise<Session> {
     const { mover, clock } = this.#deps;
     const partition = partitionFor(this.#deps.partitions.length, "agent", hello.agent);
-    const number = await mover.move(partition, raiseSession, { partition, hello });
+    const { number, isFirst } = await mover.move(partition, raiseSession, { partition, hello });
     this.onSession(hello.agent, number);
     this.#deps.onGreeted(partition, hello.agent, number);
     const session = new Session(socket, hello, number, clock);
     this.#sessions.set(hello.agent, session);
     this.matching.join(session);
     try {
-      await this.#welcome(session, hello);
+      const kept = await this.#welcome(session, hello);
+      if (!isFirst) await this.#returnOmitted(hello, kept);
     } catch (error) {
       this.#leave(session);
       throw error;
@@ -178,13 +179,13 @@ export class Fleet {
     this.matching.leave(session);
   }
 
-  async #welcome(session: Session, hello: Hello): Promise<void> {
+  /** Answers the tasks whose leases it keeps. */
+  async #welcome(session: Session, hello: Hello): Promise<ReadonlySet<TaskId>> {
     const { hops } = this.#deps;
-    const { number } = session;
     const { held, stale } = await hops.holdLeases(hello.leases, { holder: session.holder });
     session.send({
       t: "welcome",
-      session: number,
+      session: session.number,
       leaseTtlMs: this.#deps.leaseTtlMs,
       grantHoldMs: limits.grantHoldMs,
       parkAfterMs: this.#deps.parkAfterMs,
@@ -197,7 +198,7 @@ export class Fleet {
     const given = new Map(hello.leases.map((lease) => [lease.task, lease.given]));
     for (const lease of held) this.#keep(session, lease, given.get(lease.task));
     for (const { reason, ...lease } of await hops.cancelReasons(held)) this.#sendStop(session, lease, reason);
-    if (number > 1) await this.#returnOmitted(hello, new Set(held.map(({ task }) => task)));
+    return new Set(held.map(({ task }) => task));
   }
 
   #keep(session: Session, lease: { task: TaskId; fence: number }, given: number | undefined): void {

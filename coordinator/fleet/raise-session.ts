@@ -6,13 +6,24 @@ import { agentsSeenIndex } from "../state/kept-records.ts";
 
 type Hello = Extract<AgentFrame, { t: "hello" }>;
 
-/** C14: each hello raises the agent's session number; frames and leases of an older one are void. */
-export const raiseSession: Move<{ partition: Partition; hello: Hello }, number> = {
+export interface Raised {
+  readonly number: number;
+  /** Nothing is known of an earlier session of the agent. */
+  readonly isFirst: boolean;
+}
+
+/**
+ * C14: each hello raises the agent's session number; frames and leases of an older one are void. As a fence (C11), it is
+ * the greater of the stored one's successor and the engine's time, in milliseconds: an engine that was rolled back, or has
+ * forgotten the agent, gives no number twice.
+ */
+export const raiseSession: Move<{ partition: Partition; hello: Hello }, Raised> = {
   name: "raiseSession",
   reads: ({ partition, hello }) => [agentKey(partition, hello.agent)],
   decide(view, { partition, hello }) {
     const key = agentKey(partition, hello.agent);
-    const session = (view.get<AgentRecord>(key)?.session ?? 0) + 1;
+    const before = view.get<AgentRecord>(key)?.session ?? 0;
+    const session = Math.max(before + 1, Math.round(view.nowMs));
     const value: AgentRecord = {
       id: hello.agent,
       name: hello.name,
@@ -36,7 +47,7 @@ export const raiseSession: Move<{ partition: Partition; hello: Hello }, number> 
           ],
         },
       ],
-      answer: () => session,
+      answer: () => ({ number: session, isFirst: before === 0 }),
     };
   },
 };
