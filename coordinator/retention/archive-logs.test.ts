@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { CallKey, RunId, TaskId } from "#shared/domain/ids.ts";
-import { runOfTask } from "#shared/domain/ids.ts";
+import { partitionOf, runOfTask } from "#shared/domain/ids.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
 import type { LogRow } from "#shared/protocol/api.ts";
 import { taskCall } from "../../tests/support/fake-agent.ts";
@@ -16,6 +16,7 @@ import {
 import { createReadArchive } from "../logs/read-archive.ts";
 import { readLogs } from "../logs/read-logs.ts";
 import { outputLog } from "../records.ts";
+import { markRun } from "./mark-run.ts";
 
 let stand: RetentionStand;
 beforeEach(() => {
@@ -92,6 +93,32 @@ describe("the log of a task that has ended", () => {
     expect({ task: await readAll(run, { key }), run: await readAll(run) }).toEqual(before);
     expect(await readAll(run, { key, limit: 1 })).toEqual(before.task);
     expect(textsOf(before.run)).toBe("abxcw");
+  });
+
+  it("C9 is not archived any more once its run is being removed, which would leave the blob for ever", async () => {
+    const { run } = await loggedRun();
+    stand.clock.advance(31 * dayMs);
+    const { retention } = stand.coordinator();
+    // Marks the run, and archives no log of it yet.
+    const { mover } = stand.coordinator();
+    expect(await mover.move(partitionOf(run), markRun, { run, keepMs: 30 * dayMs })).toBe("marked");
+    let steps = 0;
+    const engine = Object.assign(Object.create(stand.engine), {
+      async commit(...args: Parameters<typeof stand.engine.commit>) {
+        steps += 1;
+        // The step is made, and knows of no archive; now the log's turn comes.
+        if (steps === 1) await retention.sweep(partitionOf(run));
+        return stand.engine.commit(...args);
+      },
+    });
+    await stand.coordinator({}, { engine }).retention.removeRun(run);
+    expect(steps).toBeGreaterThan(0);
+    for (const passMs of [25 * hourMs, 2 * hourMs]) {
+      stand.clock.advance(passMs);
+      await sweepAll(stand, retention);
+    }
+    expect((await stand.engine.contents()).filter((name) => name.includes(run))).toEqual([]);
+    expect(stand.store.blobs.size).toBe(0);
   });
 
   it("C15 is read without gap or repeat by who is in the middle of it when it is archived", async () => {

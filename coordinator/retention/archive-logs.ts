@@ -6,6 +6,7 @@ import type { Engine } from "../engine/engine.ts";
 import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
 import { outputLog, type TaskRecord, taskKey } from "../records.ts";
 import { letGo, logOwner, refer } from "../state/blob-refs.ts";
+import { removalKey } from "../state/kept-records.ts";
 import { packLog, unpackLog } from "../state/log-archive.ts";
 import { archivesIndex, entriesBefore, liveLogsIndex, type TaskLogRecord, taskLogKey } from "../state/log-records.ts";
 import { dueRows } from "./due-rows.ts";
@@ -86,14 +87,15 @@ const setArchive: Move<SetArchive, void> = {
   name: "archiveLog",
   fresh: true,
   bulk: true,
-  reads: ({ task }) => [taskLogKey(task)],
+  reads: ({ task }) => [taskLogKey(task), removalKey(runOfTask(task))],
   decide(view, { task, archive }) {
     const partition = partitionOf(runOfTask(task));
     const log = view.get<TaskLogRecord>(taskLogKey(task));
     const index = liveLogsIndex(partition);
     const write = (...writes: DraftWrite[]) => ({ transactions: [{ checks: [], writes }], answer: () => undefined });
-    // It is gone, or another coordinator has archived it.
-    if (!log || log.entries === entriesBefore(log)) return write({ kind: "unrank", index, member: task });
+    // It is gone or going with its run, which may have looked already for what refers to blobs, or it is archived.
+    const isGoing = view.get(removalKey(runOfTask(task))) !== null;
+    if (isGoing || !log || log.entries === entriesBefore(log)) return write({ kind: "unrank", index, member: task });
     const nowMs = Math.round(view.nowMs);
     if (!isWhole(log)) {
       const value: TaskLogRecord = { ...log, dropped: log.entries };

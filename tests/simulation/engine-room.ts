@@ -4,9 +4,7 @@ import {
   epochKey,
   type Hint,
   type Key,
-  leaseKey,
   pausedCounter,
-  queueIndex,
   type RangeQuery,
   type Transaction,
 } from "#coordinator/engine/engine.ts";
@@ -14,6 +12,7 @@ import { createFailingEngine, type FailingEngine } from "#coordinator/engine/fai
 import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
 import { type Partition, partitionOf, runOfTask, type TaskId } from "#shared/domain/ids.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
+import { WrittenKeys } from "../support/watched-engine.ts";
 import type { FaultPlan } from "./faults.ts";
 import { Life } from "./life.ts";
 import { type PastCommit, replayCommits } from "./replay-commits.ts";
@@ -48,9 +47,7 @@ export class EngineRoom {
   #epoch = 0;
   #listening = new AbortController();
   failovers = 0;
-  readonly keys = new Set<Key>();
-  readonly indexes = new Set<Key>();
-  readonly logs = new Set<Key>();
+  readonly written = new WrittenKeys();
   readonly grants = new Map<string, Granted[]>();
   /** Deadlines of leases that are held, on the lease clock, as they follow from what was written. */
   readonly #held = new Map<string, number>();
@@ -194,13 +191,7 @@ export class EngineRoom {
       const outcome = committed.results[index]?.outcome;
       said.push(`${outcome === "applied" ? "" : `${outcome}: `}${writes.map(wordOf).join(" ")}`);
       if (outcome !== "applied") continue;
-      for (const write of writes) {
-        if (write.kind === "set") this.keys.add(write.key);
-        else if (write.kind === "add") this.keys.add(write.counter);
-        else if (write.kind === "rank") this.indexes.add(write.index);
-        else if (write.kind === "append") this.logs.add(write.log);
-        else if (write.kind === "enqueue") this.indexes.add(queueIndex(partition, write.queue));
-      }
+      for (const write of writes) this.written.note(partition, write);
     }
     for (const { member, holder, fence } of committed.claims) {
       const grants = this.grants.get(member) ?? [];
@@ -212,7 +203,7 @@ export class EngineRoom {
       }
       if (last && last.fence >= fence) this.violations.push(`${member}: fence ${fence} after ${last.fence}`);
       grants.push({ fence, holder, atMs: this.#deps.scheduler.nowMs });
-      this.keys.add(leaseKey(partition, member));
+      this.written.noteGrant(partition, member);
       said.push(`GRANT ${member} ${fence} to ${holder}`);
     }
     this.#follow(commit);

@@ -1,4 +1,3 @@
-import { leasesIndex, queuesIndex } from "#coordinator/engine/engine.ts";
 import { type RunRecord, runKey, type TaskRecord, taskKey } from "#coordinator/records.ts";
 import { type CallKey, type Partition, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { type Cluster, latestOf } from "./cluster.ts";
@@ -14,15 +13,14 @@ const lasting = /^\{p\d+\}(runs|agents|projects|audit|releases\/.*|unread\/.*|ma
 
 /** What is still to be done, as lines; nothing is left once the cluster is at rest. */
 export async function leftIn(cluster: Cluster): Promise<string[]> {
-  const { room, partitions, clients, agents } = cluster;
+  const { room, clients, agents } = cluster;
   const left: string[] = [];
   if (clients.waiting > 0) left.push(`${clients.waiting} questions of clients`);
   for (const run of await allRuns(cluster)) {
     const record = await recordOf<RunRecord>(room.base, runKey(run));
     if (record?.endedAtMs === null) left.push(`open run ${run} (${record.state})`);
   }
-  const indexes = new Set([...room.indexes, ...partitions.flatMap((one) => [leasesIndex(one), queuesIndex(one)])]);
-  for (const index of indexes) {
+  for (const index of room.written.indexes) {
     if (lasting.test(index)) continue;
     const { rows } = await room.base.range(index, { limit: 20 });
     for (const { member } of rows) left.push(`${index}: ${member}`);

@@ -64,7 +64,7 @@ export async function wrongCounts(engine: Engine, run: RunId, journal: readonly 
 export async function wrongIndexes({ room, partitions }: Cluster): Promise<string[]> {
   const wrong: string[] = [];
   // A failover may have forgotten some.
-  const { found } = await room.base.get([...room.keys]);
+  const { found } = await room.base.get([...room.written.records]);
   const there = found.flatMap(({ key, stamp }) => (stamp === null ? [] : [key]));
   const written = (prefix: string) => there.filter((key) => key.slice(key.indexOf("}") + 1).startsWith(prefix));
   const expected = new Map<Key, Set<string>>();

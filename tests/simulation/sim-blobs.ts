@@ -49,7 +49,7 @@ export class SharedBlobs {
           const text = this.get(digest);
           return text === null ? null : Buffer.byteLength(text);
         }),
-      delete: async () => undefined,
+      delete: async (digest) => void this.#texts.delete(digest),
       presign: async () => null,
       close: async () => undefined,
     };

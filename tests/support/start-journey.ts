@@ -1,11 +1,11 @@
 import type { BlobStore } from "#coordinator/blobs/blobs.ts";
 import type { Engine } from "#coordinator/engine/engine.ts";
 import { createMemoryEngine } from "#coordinator/engine/memory/memory-engine.ts";
-import { type Journey, type JourneyDeps, joinStages } from "#coordinator/journey.ts";
+import { type Journey, joinStages } from "#coordinator/journey.ts";
 import { projectKey, type RunRecord, releaseKey, runKey } from "#coordinator/records.ts";
 import { projectPartition } from "#coordinator/state/projects.ts";
 import { type RunId, sha256 } from "#shared/domain/ids.ts";
-import type { Clock, Random } from "#shared/ports.ts";
+import type { Clock } from "#shared/ports.ts";
 import type { TaskOptions } from "#shared/protocol/common.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { memoryBlobs } from "./memory-blobs.ts";
@@ -19,9 +19,6 @@ export async function startJourney(
     /** Where the project is registered. Default: `engine`. */
     register?: Engine;
     clock?: Clock;
-    random?: Random;
-    logger?: JourneyDeps["logger"];
-    leaseTtlMs?: number;
     partitions?: number;
     blobs?: BlobStore;
     tasks?: Record<string, TaskOptions>;
@@ -37,11 +34,10 @@ export async function startJourney(
     engine,
     blobs: options.blobs ?? memoryBlobs(),
     clock,
-    random: options.random ?? systemRandom,
+    random: systemRandom,
     partitions,
     shared: options.engine !== undefined,
-    logger: options.logger ?? { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
-    ...(options.leaseTtlMs ? { leaseTtlMs: options.leaseTtlMs } : {}),
+    logger: { info: () => undefined, warn: (fields, message) => console.warn(message, fields) },
   });
   const partition = projectPartition(partitions, "demo");
   const tasks = Object.entries(options.tasks ?? { work: {}, other: {} });

@@ -1,24 +1,53 @@
-import { type Engine, type Key, leaseKey, leasesIndex, queueIndex, queuesIndex } from "#coordinator/engine/engine.ts";
+import {
+  type Engine,
+  type Key,
+  leaseKey,
+  leasesIndex,
+  queueIndex,
+  queuesIndex,
+  type Write,
+} from "#coordinator/engine/engine.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 
-/** An engine of which every key that was ever written is known, so that all that it holds can be named. */
-export interface WatchedEngine extends Engine {
+/** Every key that was ever written to an engine, so that all that it holds can be named. */
+export class WrittenKeys {
+  readonly records = new Set<Key>();
+  readonly indexes = new Set<Key>();
+  readonly logs = new Set<Key>();
+
+  note(partition: Partition, write: Write): void {
+    this.indexes.add(leasesIndex(partition)).add(queuesIndex(partition));
+    if (write.kind === "set") this.records.add(write.key);
+    else if (write.kind === "add") this.records.add(write.counter);
+    else if (write.kind === "rank") this.indexes.add(write.index);
+    else if (write.kind === "append") this.logs.add(write.log);
+    else if (write.kind === "enqueue") this.indexes.add(queueIndex(partition, write.queue));
+  }
+
+  noteGrant(partition: Partition, member: string): void {
+    this.records.add(leaseKey(partition, member));
+  }
+
   /** `<key>` of each record, counter and log that is there, `<index> <member>` of each row; sorted. */
+  async contentsOf(engine: Engine): Promise<string[]> {
+    const { found } = await engine.get([...this.records]);
+    const names: string[] = found.filter(({ stamp }) => stamp !== null).map(({ key }) => key);
+    for (const index of this.indexes) {
+      const { rows } = await engine.range(index, { limit: 100_000 });
+      names.push(...rows.map(({ member }) => `${index} ${member}`));
+    }
+    for (const log of this.logs) if ((await engine.read(log, 0, 1)).length > 0) names.push(log);
+    return names.sort();
+  }
+}
+
+export interface WatchedEngine extends Engine {
+  /** As `WrittenKeys.contentsOf`. */
   contents(): Promise<string[]>;
 }
 
 export function watchEngine(engine: Engine): WatchedEngine {
-  const records = new Set<Key>();
-  const indexes = new Set<Key>();
-  const logs = new Set<Key>();
-  const note = (partition: Partition, write: Parameters<Engine["commit"]>[1][number]["writes"][number]) => {
-    indexes.add(leasesIndex(partition)).add(queuesIndex(partition));
-    if (write.kind === "set") records.add(write.key);
-    if (write.kind === "add") records.add(write.counter);
-    if (write.kind === "rank") indexes.add(write.index);
-    if (write.kind === "append") logs.add(write.log);
-    if (write.kind === "enqueue") indexes.add(queueIndex(partition, write.queue));
-  };
+  const written = new WrittenKeys();
   return {
     get: (keys) => engine.get(keys),
     range: (index, query) => engine.range(index, query),
@@ -26,20 +55,11 @@ export function watchEngine(engine: Engine): WatchedEngine {
     listen: (topics, signal) => engine.listen(topics, signal),
     close: () => engine.close(),
     async commit(partition, batch, claim) {
-      for (const { writes } of batch) for (const write of writes) note(partition, write);
+      for (const { writes } of batch) for (const write of writes) written.note(partition, write);
       const committed = await (claim ? engine.commit(partition, batch, claim) : engine.commit(partition, batch));
-      for (const { member } of committed.claims) records.add(leaseKey(partition, member));
+      for (const { member } of committed.claims) written.noteGrant(partition, member);
       return committed;
     },
-    async contents() {
-      const { found } = await engine.get([...records]);
-      const names: string[] = found.filter(({ stamp }) => stamp !== null).map(({ key }) => key);
-      for (const index of indexes) {
-        const { rows } = await engine.range(index, { limit: 100_000 });
-        names.push(...rows.map(({ member }) => `${index} ${member}`));
-      }
-      for (const log of logs) if ((await engine.read(log, 0, 1)).length > 0) names.push(log);
-      return names.sort();
-    },
+    contents: () => written.contentsOf(engine),
   };
 }
