@@ -23,10 +23,12 @@ import {
   until,
 } from "../../tests/support/retention-stand.ts";
 import type { Key } from "../engine/engine.ts";
+import { appendLogs } from "../logs/append-logs.ts";
 import { dependentsIndex, edgesIndex, journalLog, outputLog } from "../records.ts";
 import { openRun } from "../runs/open-run.ts";
 import { removalKey } from "../state/kept-records.ts";
 import { runOutputLog } from "../state/log-records.ts";
+import { markRun } from "./mark-run.ts";
 import { perStepMax } from "./remove-task.ts";
 import { runsPerSweepMax } from "./retention.ts";
 
@@ -96,6 +98,34 @@ describe("a removal", () => {
     goOn();
     await late;
     expect(await ofRun(stand, run)).toEqual(opened);
+  });
+
+  it("C9 takes with it what an agent says of a task's output while it goes", async () => {
+    const journey = await stand.journey();
+    const run = await journey.open();
+    const lease = await journey.agent.lease();
+    journey.agent.done(lease);
+    await ended(journey, run);
+    journey.close();
+    stand.clock.advance(31 * dayMs);
+    const { mover, retention } = stand.coordinator();
+    expect(await mover.move(partitionOf(run), markRun, { run, keepMs: 30 * dayMs })).toBe("marked");
+    let said: Awaited<ReturnType<typeof appendLogs>> | null = null;
+    const engine = Object.assign(Object.create(stand.engine), {
+      async commit(...args: Parameters<typeof stand.engine.commit>) {
+        const isLast = args[1].some(({ writes }) =>
+          writes.some((w) => w.kind === "delete" && w.key === removalKey(run)),
+        );
+        // The last step is made, and knows of no output.
+        const chunk = { ...attemptOf(lease), stream: "stdout", offset: 0, text: "late", atMs: 1 } as const;
+        if (isLast) said ??= await appendLogs({ mover }, [{ ...chunk, task: lease.task }]);
+        return stand.engine.commit(...args);
+      },
+    });
+    await stand.coordinator({}, { engine }).retention.removeRun(run);
+    expect(said).toEqual({ stale: [] });
+    await sweepAll(stand, retention);
+    expect(await ofRun(stand, run)).toEqual([]);
   });
 
   it("C9 is begun and ended by a coordinator that nobody asks", async () => {

@@ -72,11 +72,10 @@ export async function emptyIndex(engine: Engine, index: Key): Promise<Removal> {
   return { writes, whole: rows.length < perStepMax };
 }
 
-/** What drops the first entries of a log, or all when they are few. */
+/** What drops the first entries of a log, or all when they are few: with none too, for one may come before this applies. */
 export async function shortenLog(engine: Engine, log: Key): Promise<Removal> {
   const entries = await engine.read(log, 0, perStepMax);
   const last = entries.at(-1);
-  if (!last) return { writes: [], whole: true };
-  if (entries.length < perStepMax) return { writes: [deleted(log)], whole: true };
+  if (!last || entries.length < perStepMax) return { writes: [deleted(log)], whole: true };
   return { writes: [{ kind: "trim", log, through: last.position }], whole: false };
 }
