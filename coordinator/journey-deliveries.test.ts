@@ -143,7 +143,7 @@ describe("two coordinators", () => {
     const agent = await connect(first, 0, 1);
     const run = await first.open();
     const workflow = await agent.lease();
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 1, awaiting: [] });
+    agent.park(workflow, 1, []);
     await agent.next("parked");
     agent.credit(0, 0);
     await signal(second, run, "s1");

@@ -229,7 +229,7 @@ describe("a lease", () => {
     const workflow = await agent.lease();
     agent.calls(workflow, [signalCall(1)]);
     await agent.next("accepted");
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["signal:go#1"] });
+    agent.park(workflow, 2, ["signal:go#1"]);
     await agent.next("parked");
     agent.credit(0, 0);
     await signal(journey, run, "s1");
@@ -246,7 +246,7 @@ describe("a lease", () => {
     const workflow = await agent.lease();
     agent.calls(workflow, [signalCall(1)]);
     await agent.next("accepted");
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["signal:go#1"] });
+    agent.park(workflow, 2, ["signal:go#1"]);
     await agent.next("parked");
     const failure = { type: "ProgramExited", message: "exit 1", retryable: true };
     agent.report(workflow, { kind: "fail", failure });

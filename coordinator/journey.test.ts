@@ -221,7 +221,7 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     agent.calls(workflow, [taskCall("work#1")]);
     agent.done(await agent.lease(), 1);
     await agent.entries((entry) => entry.e === "settled");
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["work#1"] });
+    agent.park(workflow, 2, ["work#1"]);
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(await journey.read(run)).toMatchObject({ parked: null });
     expect(agent.received.some((frame) => frame.t === "parked")).toBe(false);
@@ -234,7 +234,7 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     const workflow = await agent.lease();
     agent.calls(workflow, [taskCall("work#1")]);
     const work = await agent.lease();
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["work#1"] });
+    agent.park(workflow, 2, ["work#1"]);
     await agent.next("parked");
     expect(await journey.read(run)).toMatchObject({ parked: ["work#1"] });
     agent.done(work, 7);
@@ -253,7 +253,7 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     const digest = "0".repeat(64);
     agent.calls(workflow, [{ kind: "signal", key: "signal:go#1", name: "go", digest }]);
     await agent.next("accepted");
-    agent.send({ t: "park", task: workflow.task, fence: workflow.fence, given: 2, awaiting: ["signal:go#1"] });
+    agent.park(workflow, 2, ["signal:go#1"]);
     await agent.next("parked");
     const signal = { run, name: "go", id: "s1", value: { json: "true" }, by: "test" };
     expect(await journey.runs.signalRun(signal)).toEqual({ kind: "done" });

@@ -29,7 +29,7 @@ describe("C25 a parked workflow that wakes", () => {
     const lease = await agent.lease();
     agent.calls(lease, [signalCall(1)]);
     await agent.entries((entry) => entry.e === "called");
-    agent.send({ t: "park", task: lease.task, fence: lease.fence, given: 2, awaiting: ["signal:go#1"] });
+    agent.park(lease, 2, ["signal:go#1"]);
     await agent.next("parked");
     return run;
   }
@@ -50,7 +50,7 @@ describe("C25 a parked workflow that wakes", () => {
     for (let round = 1; round <= 5; round += 1) {
       await signal(journey, run, `s${round}`);
       const lease = await mine.lease();
-      mine.send({ t: "park", task: lease.task, fence: lease.fence, given: 2 + round, awaiting: ["signal:other#1"] });
+      mine.park(lease, 2 + round, ["signal:other#1"]);
       await mine.next("parked");
     }
     expect(others.map(grants)).toEqual([0, 0, 0]);

@@ -1,13 +1,10 @@
-import { createHash } from "node:crypto";
-import { Readable } from "node:stream";
-import { SaltError } from "#shared/domain/errors.ts";
-import { type Sha256, sha256 } from "#shared/domain/ids.ts";
-import type { Clock } from "#shared/ports.ts";
+import { sha256 } from "#shared/domain/ids.ts";
 import type { Role } from "#shared/protocol/api.ts";
 import type { Manifest } from "#shared/protocol/manifest.ts";
-import { systemClock, systemRandom } from "#shared/system.ts";
+import { systemRandom } from "#shared/system.ts";
+import { memoryBlobs } from "../../tests/support/memory-blobs.ts";
+import { shiftedClock } from "../../tests/support/shifted-clock.ts";
 import { createAccess } from "../access/access.ts";
-import type { BlobStore } from "../blobs/blobs.ts";
 import { createMemoryEngine } from "../engine/memory/memory-engine.ts";
 import { joinStages } from "../journey.ts";
 import { createApi } from "./create-api.ts";
@@ -16,9 +13,9 @@ import { startServer } from "./start-server.ts";
 /** Tests stand on this: the API over the in-memory engine, without agents, on a clock that can be put forward. */
 export async function createStand(options: { readonly partitions?: number } = {}) {
   const partitions = options.partitions ?? 1;
-  const clock = createShiftedClock();
+  const clock = shiftedClock();
   const engine = createMemoryEngine({ clock });
-  const blobs = createMemoryBlobs();
+  const blobs = memoryBlobs();
   const logger = { info: () => undefined, warn: () => undefined };
   const given = { engine, blobs, clock, random: systemRandom, partitions };
   const journey = joinStages({ ...given, shared: false, logger });
@@ -47,46 +44,6 @@ export const serveStand = (stand: Stand, options: Partial<Parameters<typeof star
     onUpgrade: (_, socket) => socket.end("HTTP/1.1 101 Switching Protocols\r\n\r\n"),
     ...options,
   });
-
-function createShiftedClock(): Clock & { advance(ms: number): void } {
-  let shiftMs = 0;
-  return {
-    ...systemClock,
-    nowMs: () => systemClock.nowMs() + shiftMs,
-    monotonicMs: () => systemClock.monotonicMs() + shiftMs,
-    advance(ms) {
-      shiftMs += ms;
-    },
-  };
-}
-
-function createMemoryBlobs(): BlobStore {
-  const blobs = new Map<Sha256, Buffer>();
-  return {
-    async put(digest, bytes, bytesMax) {
-      const parts: Buffer[] = [];
-      for await (const part of Readable.from(bytes instanceof Uint8Array ? [Buffer.from(bytes)] : bytes))
-        parts.push(part);
-      const whole = Buffer.concat(parts);
-      if (whole.length > bytesMax) throw new SaltError("TooLarge", "Cannot store the blob.");
-      if (createHash("sha256").update(whole).digest("hex") !== digest) {
-        throw new SaltError("DigestMismatch", "Cannot store the blob: its bytes are others.");
-      }
-      blobs.set(digest, whole);
-      return { bytes: whole.length };
-    },
-    async get(digest, range) {
-      const whole = blobs.get(digest);
-      if (!whole) return null;
-      const part = whole.subarray(range?.start ?? 0, range?.end ?? whole.length);
-      return { bytes: whole.length, stream: Readable.from([part]) };
-    },
-    has: async (digests) => digests.map((digest) => blobs.get(digest)?.length ?? null),
-    delete: async (digest) => void blobs.delete(digest),
-    presign: async () => null,
-    close: async () => undefined,
-  };
-}
 
 export const binary = Buffer.from("#!/bin/sh\nexit 0\n");
 export const binarySha256 = sha256(binary);

@@ -155,6 +155,11 @@ export class FakeAgent {
   calls(lease: { task: TaskId; fence: number }, calls: readonly object[], given = 1): void {
     this.send({ t: "calls", seq: this.seq(), task: lease.task, fence: lease.fence, given, calls });
   }
+
+  /** Asks to park a workflow that has been given so many entries, and waits for these calls. */
+  park({ task, fence }: { task: TaskId; fence: number }, given: number, awaiting: readonly string[]): void {
+    this.send({ t: "park", task, fence, given, awaiting });
+  }
 }
 
 export function taskCall(key: string, more: object = {}): Call {

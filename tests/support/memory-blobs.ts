@@ -1,6 +1,7 @@
 import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import type { BlobStore } from "#coordinator/blobs/blobs.ts";
+import { SaltError } from "#shared/domain/errors.ts";
 import { type Sha256, sha256 } from "#shared/domain/ids.ts";
 
 /** A blob store in memory, for tests whose subject it is not. */
@@ -8,15 +9,20 @@ export function memoryBlobs(): BlobStore & { readonly blobs: Map<Sha256, Buffer>
   const blobs = new Map<Sha256, Buffer>();
   return {
     blobs,
-    async put(digest, bytes) {
+    async put(digest, bytes, bytesMax) {
       const body = bytes instanceof Uint8Array ? Buffer.from(bytes) : await buffer(bytes);
-      if (sha256(body) !== digest) throw new Error(`the bytes are not those of ${digest}`);
+      if (body.length > bytesMax) throw new SaltError("TooLarge", "Cannot store the blob.");
+      if (sha256(body) !== digest) {
+        throw new SaltError("DigestMismatch", "Cannot store the blob: its bytes are others.");
+      }
       blobs.set(digest, body);
       return { bytes: body.length };
     },
-    async get(digest) {
+    async get(digest, range) {
       const body = blobs.get(digest);
-      return body ? { bytes: body.length, stream: Readable.from([body]) } : null;
+      if (!body) return null;
+      const part = body.subarray(range?.start ?? 0, range?.end ?? body.length);
+      return { bytes: body.length, stream: Readable.from([part]) };
     },
     has: async (digests) => digests.map((digest) => blobs.get(digest)?.length ?? null),
     async delete(digest) {

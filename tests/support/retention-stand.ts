@@ -5,30 +5,17 @@ import { keepBlobs } from "#coordinator/retention/keep-blobs.ts";
 import { createRetention } from "#coordinator/retention/retention.ts";
 import { allPartitions } from "#coordinator/state/projects.ts";
 import type { RunId } from "#shared/domain/ids.ts";
-import type { Clock } from "#shared/ports.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { FakeAgent } from "./fake-agent.ts";
 import { memoryBlobs } from "./memory-blobs.ts";
+import { shiftedClock } from "./shifted-clock.ts";
 import { startJourney } from "./start-journey.ts";
 import { watchEngine } from "./watched-engine.ts";
 
 export const minuteMs = 60_000;
 export const hourMs = 60 * minuteMs;
 export const dayMs = 24 * hourMs;
-
-/** A clock that goes on, and can be put forward. */
-export function shiftedClock(): Clock & { advance(ms: number): void } {
-  let shiftMs = 0;
-  return {
-    ...systemClock,
-    nowMs: () => systemClock.nowMs() + shiftMs,
-    monotonicMs: () => systemClock.monotonicMs() + shiftMs,
-    advance(ms) {
-      shiftMs += ms;
-    },
-  };
-}
 
 /** What retention works on: an engine and a blob store that outlive the coordinators on them, and a clock. */
 export function retentionStand(options: { readonly partitions?: number } = {}) {
