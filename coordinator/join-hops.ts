@@ -1,6 +1,7 @@
 import type { Failure } from "#shared/domain/errors.ts";
 import {
   type CallKey,
+  keyOfTask,
   newRunId,
   partitionOf,
   type RunId,
@@ -8,6 +9,7 @@ import {
   type Sha256,
   type TaskId,
   taskId,
+  workflowKey,
 } from "#shared/domain/ids.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
 import type { Clock, Random } from "#shared/ports.ts";
@@ -25,7 +27,7 @@ import type { ProgressBoard } from "./progress.ts";
 import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } from "./records.ts";
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
-import { type Successor, settleReport } from "./settle/settle-report.ts";
+import { isCrash, type Successor, settleReport } from "./settle/settle-report.ts";
 import type { Runs } from "./stages.ts";
 import type { KeptBlobs } from "./state/blob-records.ts";
 import { digestsOf } from "./state/blob-refs.ts";
@@ -109,12 +111,19 @@ async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited
   const run = runOfTask(given.task);
   const { kind } = given.result;
   const report = kind === "done" || kind === "restart" ? await storeResult(deps, given) : given;
-  const jitter = deps.random.float();
+  const input = { report, agent, jitter: deps.random.float(), crashedAt: await crashedAt(deps, report) };
   for (;;) {
     const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
-    const outcome = await deps.mover.move(partitionOf(run), settleReport, { report, agent, jitter, successor });
+    const outcome = await deps.mover.move(partitionOf(run), settleReport, { ...input, successor });
     if (outcome.kind !== "grown") return outcome.kind;
   }
+}
+
+/** Where the journal of a workflow whose process crashed ends: at least where the process had been given it. */
+async function crashedAt({ engine }: Deps, report: Report): Promise<number> {
+  if (keyOfTask(report.task) !== workflowKey || !isCrash(report)) return 0;
+  const from = report.given ?? 0;
+  return (await readJournal(engine, runOfTask(report.task), from)).at(-1)?.position ?? from;
 }
 
 /** The report with its value as it is to be stored. One whose blob is gone says nothing: the attempt is lost. */

@@ -389,6 +389,22 @@ describe.each([1, 5])("a run's journey, over %i partitions", (partitions) => {
     });
   });
 
+  it("C23 replays a workflow that crashes while its journal grows, also when no process gets as far as its journal", async () => {
+    const journey = await start();
+    const agent = await connect(journey);
+    const run = await journey.open();
+    const failure = { type: "ProgramExited", message: "exit 1", retryable: true };
+    const crash = async () => agent.report(await agent.lease(), { kind: "fail", failure }, { given: 0 });
+    for (let n = 1; n <= 7; n += 1) {
+      await crash();
+      await journey.runs.signalRun({ run, name: "say", id: `s${n}`, value: { json: "1" }, by: "test" });
+    }
+    for (let n = 1; n <= 4; n += 1) await crash();
+    agent.done(await agent.lease(), "done");
+    await ended(journey, run);
+    expect(await journey.read(run)).toMatchObject({ state: "succeeded" });
+  });
+
   it("C23 retries a failed run from the call that failed, keeping what had succeeded", async () => {
     const journey = await start();
     const agent = await connect(journey);

@@ -88,8 +88,8 @@ export interface TaskRecord {
   readonly losses: number;
   /** Of a workflow task that has parked. */
   readonly parkedBy?: ParkedBy;
-  /** Of a workflow task: the journal position that its program had been given when it last crashed. */
-  readonly given: number;
+  /** Of a workflow task: the position at which its journal ended when its process last crashed. */
+  readonly crashedAt: number;
 }
 
 /** The agent that let a workflow go, when that was, and how much of its journal it had been given. */

@@ -29,6 +29,8 @@ export interface SettleReport {
   readonly agent: string;
   /** A number in [0, 1): the jitter of a retry's pause, drawn outside so that the decision stays pure. */
   readonly jitter: number;
+  /** Of a workflow whose process crashed: the position at which its journal ended then. */
+  readonly crashedAt: number;
   /** Of a restart: the run that goes on. */
   readonly successor: Successor | null;
 }
@@ -129,7 +131,7 @@ function failureOf(report: Report): Failure | null {
   return "failure" in report.result ? (report.result.failure as Failure) : null;
 }
 
-const isCrash = ({ result }: Report): boolean =>
+export const isCrash = ({ result }: Report): boolean =>
   result.kind === "lost" || (result.kind === "fail" && !result.answered && crashTypes.has(result.failure.type));
 
 /** The task with one more attempt behind it. One whose lease expired, and which reports all the same, was counted then. */
@@ -262,7 +264,10 @@ const cancelledBefore = (reason: string): Failure => ({
   retryable: false,
 });
 
-/** A crash replays with back-off; crashes in a row at the same journal position end the run. */
+/**
+ * A crash replays with back-off; crashes in a row without a new journal entry end the run. What the process itself had
+ * been given does not count: several that end while they start have been given nothing, whatever the run's tasks did.
+ */
 function replay(
   change: Change,
   run: RunRecord,
@@ -270,9 +275,9 @@ function replay(
   failure: Failure,
   input: SettleReport,
 ): "settled" | "retried" {
-  const given = input.report.given ?? task.given;
-  const losses = given === task.given ? task.losses : 1;
-  const crashed = { ...task, given, losses };
+  const { crashedAt } = input;
+  const losses = crashedAt === task.crashedAt ? task.losses : 1;
+  const crashed = { ...task, crashedAt, losses };
   if (losses < limits.crashesWithoutProgressMax) {
     // Its park was not heard of: it is replayed like any other.
     if (run.parked) change.set(runKey(run.id), { ...run, parked: null });
@@ -282,10 +287,10 @@ function replay(
   }
   const loop: Failure = {
     type: "WorkflowCrashLoop",
-    message: `The workflow's process ended ${losses} times without getting further.`,
+    message: `The workflow's process ended ${losses} times without a new journal entry.`,
     retryable: false,
     cause: failure,
-    details: { given },
+    details: { crashedAt },
   };
   endWorkflowTask(change, crashed, { state: "failed", failure: loop });
   endRun(change, run, { state: "failed", failure: loop });

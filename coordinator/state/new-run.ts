@@ -65,7 +65,7 @@ export function newTask(
     child: null,
     returned: false,
     losses: 0,
-    given: 0,
+    crashedAt: 0,
     ...head,
   };
 }

@@ -69,7 +69,11 @@ export async function runUnderFire(salt: Place, fire: Fire): Promise<UnderFire> 
   const settledByMs = new Map<string, number>();
   const seen: JournalRow[] = [];
   for (const moment of moments.sort((a, b) => a - b)) {
-    await until(`${moment} tasks have begun`, () => executionsIn(effects).length >= moment, timeoutMs);
+    await until(`${moment} tasks have begun`, () => executionsIn(effects).length >= moment, timeoutMs).catch(
+      async (error: Error) => {
+        throw new Error(`${error.message} ${await standingOf(salt, id)}`);
+      },
+    );
     await sleep(fire.random() * 30);
     const grown = await journalNow(salt, id, seen.at(-1)?.position ?? 0);
     seen.push(...grown);
@@ -89,6 +93,13 @@ export async function runUnderFire(salt: Place, fire: Fire): Promise<UnderFire> 
   expect(again, "what had settled was executed again").toEqual([]);
   console.info(`  succeeded in ${tookMs} ms with ${executions.length} executions`);
   return { run, tasks: expected.tasks, executions: executions.length, tookMs };
+}
+
+/** For whoever reads a failure: the run, and the tasks that have not settled. */
+async function standingOf(salt: Place, run: string): Promise<string> {
+  const view = await salt.client.call("getRun", { params: { run } });
+  const open = (await tasksOf(salt, run)).filter(({ status }) => status !== "succeeded");
+  return `The run: ${JSON.stringify(view)}. Its open tasks: ${JSON.stringify(open.slice(0, 10))}, ${open.length} in all.`;
 }
 
 /** What follows a position; nothing where no coordinator answers. */
