@@ -90,7 +90,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const relay = { connection, values, journals: new KeptJournals(limits.journalsKeptBytesMax) };
   const leases: Leases = new Leases(
-    { ...deps, connection, relay, newArgsId: newName, runner: () => runner, reporter: () => reporter },
+    { ...deps, connection, relay, notes: journal, newArgsId: newName, runner: () => runner, reporter: () => reporter },
     settings,
   );
   const running = { newProcessId: newName, parkAfterMs: () => timings.parkAfterMs };

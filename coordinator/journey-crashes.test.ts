@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { RunId } from "#shared/domain/ids.ts";
+import type { CallKey, RunId } from "#shared/domain/ids.ts";
+import { runOfTask, taskId } from "#shared/domain/ids.ts";
 import { taskCall } from "../tests/support/fake-agent.ts";
-import { connect, ended, start } from "../tests/support/history-steps.ts";
+import { connect, ended, start, task, until } from "../tests/support/history-steps.ts";
 import { countKey } from "./records.ts";
+import { resolveDependents } from "./settle/resolve-dependents.ts";
 
 describe("a workflow's attempt that ended without an answer", () => {
   it("C23 is replayed while its cancelled run still cleans up, so that the compensation is not lost", async () => {
@@ -46,5 +48,19 @@ describe("a run that is tried again", () => {
     const next = await journey.runs.retryRun({ run, by: "test" });
     const { found } = await journey.engine.get([countKey(next as RunId, "warnings")]);
     expect(found[0]?.value).toBe("1");
+  });
+});
+
+describe("a failure that was forgotten by a failover", () => {
+  it("C16 fails no dependent, although a coordinator that saw it is about to", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 2, 1);
+    const run = await journey.open();
+    agent.calls(await agent.lease(), [taskCall("work#1"), taskCall("other#1", { refs: ["work#1"] })]);
+    const work = await agent.lease();
+    await resolveDependents(journey, taskId(runOfTask(work.task), "work#1" as CallKey));
+    expect(await task(journey, run, "other#1")).toMatchObject({ state: "waiting" });
+    agent.done(work, 1);
+    await until(async () => (await task(journey, run, "other#1")).state === "ready");
   });
 });

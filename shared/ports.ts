@@ -12,7 +12,10 @@ export interface Timer {
 export interface Clock {
   /** Wall time in milliseconds since the Unix epoch. For display and logs only: deadlines use `monotonicMs`. */
   nowMs(): number;
-  /** Milliseconds on a clock that never goes backwards; the origin is arbitrary. */
+  /**
+   * Milliseconds on a clock that never goes backwards. The origin is arbitrary, and the same for all processes of a machine
+   * until that is started again.
+   */
   monotonicMs(): number;
   /** Calls `callback` once after `delayMs` (0 or more). A pending timer does not keep the process alive. */
   after(delayMs: number, callback: () => void): Timer;

@@ -22,6 +22,8 @@ export interface FakeOptions {
   readonly logBytesPerTaskMax?: number;
   /** Accept numbered frames at once. Default true. */
   readonly accepts?: boolean;
+  /** Accept renewals, so long after they came. Default 0; null: never. */
+  readonly renewsAfterMs?: number | null;
   readonly token?: string;
 }
 
@@ -37,6 +39,8 @@ export class FakeCoordinator {
   /** What to say of each lease in a hello. */
   verdict: (lease: { task: TaskId; fence: number }) => "keep" | "stale" = () => "keep";
   accepts: boolean;
+  renewsAfterMs: number | null;
+  leaseTtlMs: number;
   port = 0;
   socket: WebSocket | null = null;
   #options: FakeOptions;
@@ -49,6 +53,8 @@ export class FakeCoordinator {
   constructor(options: FakeOptions = {}) {
     this.#options = options;
     this.accepts = options.accepts ?? true;
+    this.leaseTtlMs = options.leaseTtlMs ?? 30_000;
+    this.renewsAfterMs = options.renewsAfterMs === undefined ? 0 : options.renewsAfterMs;
   }
 
   get url(): string {
@@ -233,13 +239,17 @@ export class FakeCoordinator {
       const welcome: CoordinatorFrame = {
         t: "welcome",
         session: this.#sessions,
-        leaseTtlMs: this.#options.leaseTtlMs ?? 30_000,
+        leaseTtlMs: this.leaseTtlMs,
         grantHoldMs: 5_000,
         parkAfterMs: this.#options.parkAfterMs ?? 2_000,
         logBytesPerTaskMax: this.#options.logBytesPerTaskMax ?? 4 * 1024 * 1024,
         leases: frame.leases.map(({ task, fence }) => ({ task, fence, verdict: this.verdict({ task, fence }) })),
       };
       socket.send(JSON.stringify([welcome]));
+    } else if (frame.t === "renew") {
+      const { leases, at } = frame;
+      const renewed = [{ t: "renewed", leases, ...(at === undefined ? {} : { at }) }];
+      if (this.renewsAfterMs !== null) setTimeout(() => socket.send(JSON.stringify(renewed)), this.renewsAfterMs);
     } else if ("seq" in frame && this.accepts) {
       socket.send(JSON.stringify([{ t: "accepted", ranges: [[frame.seq, frame.seq]] }]));
     }

@@ -60,6 +60,11 @@ export interface Attempt {
   readonly argsId: string;
   readonly grantedAtMs: number;
   phase: AttemptPhase;
+  /**
+   * C17: until when the lease is surely held, on the monotonic clock. The attempt does not begin before it is (0), and does
+   * not go on after. Without end where it may outlast its lease.
+   */
+  heldUntilMs: number;
   /** The coordinator has been told that the grant is accepted. */
   accepted: boolean;
   saidStarted: boolean;
@@ -100,6 +105,9 @@ export interface Attempt {
   asksSinceMs: number | null;
 }
 
+/** Whether its attempt must not outlast the lease. */
+export const isStrict = (lease: Lease): boolean => lease.onLeaseLost === "stop";
+
 export const attemptKey = (name: AttemptName): string => `${name.fence}:${name.task}`;
 export const nameOf = (attempt: Attempt): AttemptName => ({ task: attempt.lease.task, fence: attempt.lease.fence });
 
@@ -119,6 +127,7 @@ export function newAttempt(
     argsId: options.argsId,
     grantedAtMs: options.nowMs,
     phase: "preparing",
+    heldUntilMs: isStrict(lease) ? 0 : Number.POSITIVE_INFINITY,
     accepted: false,
     saidStarted: false,
     reported: false,

@@ -4,10 +4,11 @@ import type { Timer } from "#shared/ports.ts";
 import type { AttemptName, CoordinatorFrame, Lease, Result } from "#shared/protocol/agent.ts";
 import type { Connection, Welcome } from "../connection/connection.ts";
 import type { AgentDeps } from "../options.ts";
+import type { AttemptJournal } from "../outbox/attempt-journal.ts";
 import type { Reporter } from "../outbox/reporter.ts";
 import { type JournalDeps, relayEntries, relayKept, relayValues, repeatWaits } from "../runner/relay.ts";
 import type { AttemptDesk, Runner } from "../runner/runner.ts";
-import { type Attempt, attemptKey, nameOf, newAttempt } from "./attempt.ts";
+import { type Attempt, attemptKey, isStrict, nameOf, newAttempt } from "./attempt.ts";
 import { longRunMs, nextMeanMs, taskCredit } from "./credit.ts";
 
 export interface LeasesDeps extends AgentDeps {
@@ -16,6 +17,7 @@ export interface LeasesDeps extends AgentDeps {
   readonly newArgsId: () => string;
   readonly runner: () => Runner;
   readonly reporter: () => Reporter;
+  readonly notes: AttemptJournal;
 }
 
 const acceptAfterMs = 150;
@@ -32,6 +34,8 @@ const askAgainMs = 15_000;
  * H2  A grant that is not reported soon is accepted by `leased`, and `started` says that it is at work (C12).
  * H3  What was taken ahead goes back, uncounted, when the tasks before it turn out to be long (C19).
  * H4  Of a task only the newest fence counts: an older attempt of it is dropped.
+ * H5  Where an attempt must not outlast its lease, that is held until a time to live after the last accepted renewal was
+ *     sent. A grant alone, which may have been long on its way, holds nothing: it is renewed at once (C17).
  */
 export class Leases implements AttemptDesk {
   readonly #deps: LeasesDeps;
@@ -84,7 +88,11 @@ export class Leases implements AttemptDesk {
     switch (frame.t) {
       case "leases":
         this.#deps.runner().admit(frame.leases.flatMap((lease) => this.#grant(lease) ?? []));
+        this.#renewOnly(frame.leases.filter(isStrict));
         this.#watch(sweepMs);
+        return;
+      case "renewed":
+        this.#renewed(frame);
         return;
       case "settled":
         this.#withAttempt(frame, (attempt) => {
@@ -129,6 +137,8 @@ export class Leases implements AttemptDesk {
   adopt(attempt: Attempt): void {
     attempt.accepted = true;
     this.#attempts.set(attempt.lease.task, attempt);
+    // What has a deadline has it also while no coordinator is there.
+    this.#watch(sweepMs);
   }
 
   finish(attempt: Attempt, result: Result, ranMs: number, given?: number): void {
@@ -199,10 +209,41 @@ export class Leases implements AttemptDesk {
     if (this.#closed) return;
     const leases: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {
-      if (attempt.accepted && !attempt.reported) leases.push(nameOf(attempt));
+      if ((attempt.accepted || isStrict(attempt.lease)) && !attempt.reported) leases.push(nameOf(attempt));
     }
-    if (leases.length > 0) this.#deps.connection.renew({ t: "renew", leases: leases.slice(0, 10_000) });
+    this.#renewOnly(leases.slice(0, 10_000));
     this.#renewTimer = this.#deps.clock.after(this.#leaseTtlMs / 3, () => this.#renew());
+  }
+
+  #renewOnly(leases: readonly AttemptName[]): void {
+    if (leases.length === 0) return;
+    const names = leases.map(({ task, fence }) => ({ task, fence }));
+    this.#deps.connection.renew({ t: "renew", leases: names, at: this.#deps.clock.monotonicMs() });
+  }
+
+  /** What has come to its end is not put off any more: coordinators may have seen the lease end. */
+  #renewed({ leases, at }: Extract<CoordinatorFrame, { t: "renewed" }>): void {
+    const nowMs = this.#deps.clock.monotonicMs();
+    for (const name of at === undefined ? [] : leases) {
+      this.#withAttempt(name, (attempt) => {
+        const isOver = attempt.heldUntilMs > 0 && nowMs >= attempt.heldUntilMs;
+        if (isOver || !isStrict(attempt.lease) || at === undefined) return;
+        attempt.heldUntilMs = Math.max(attempt.heldUntilMs, at + this.#leaseTtlMs);
+        this.#deps.notes.held(attempt);
+        const { argsId, heldUntilMs: untilMs } = attempt;
+        attempt.host?.tell(JSON.stringify({ t: "lease", argsId, untilMs }));
+      });
+    }
+    this.#deps.runner().pump();
+  }
+
+  /** Of attempts that must not outlast their lease, those that have not begun; the others are ended with their programs. */
+  #handbackUnheld(nowMs: number): void {
+    const unheld = [...this.#attempts.values()].filter(({ phase, heldUntilMs, grantedAtMs }) => {
+      const untilMs = heldUntilMs > 0 ? heldUntilMs : grantedAtMs + limits.grantHoldMs;
+      return nowMs >= untilMs && (phase === "preparing" || phase === "waiting" || phase === "given");
+    });
+    this.#deps.runner().handback(unheld);
   }
 
   #watch(afterMs: number): void {
@@ -220,6 +261,7 @@ export class Leases implements AttemptDesk {
     this.#deps.runner().sweep(nowMs);
     this.#sayCredit();
     this.#handbackPrefetched(nowMs);
+    this.#handbackUnheld(nowMs);
     const leased: AttemptName[] = [];
     const started: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Clock } from "#shared/ports.ts";
 import { taskIdSchema } from "#shared/protocol/common.ts";
-import type { Attempt } from "../leases/attempt.ts";
+import { type Attempt, isStrict } from "../leases/attempt.ts";
 import type { Logger } from "../options.ts";
 import type { Disk, LinesFile, StreamName } from "../ports.ts";
 import type { ReadChunk } from "../runner/log-follower.ts";
@@ -22,6 +22,8 @@ const givenSchema = z.object({
   name: z.string(),
   attempt: z.int().min(1),
   attemptTimeoutMs: z.number(),
+  /** Of an attempt that must not outlast its lease: until when that was held when this was written. */
+  untilMs: z.number().exactOptional(),
 });
 export type GivenRecord = z.infer<typeof givenSchema>;
 
@@ -29,6 +31,7 @@ const lineSchema = z.discriminatedUnion("j", [
   givenSchema.extend({ j: z.literal("given") }),
   z.object({ j: z.literal("printed"), argsId: z.string(), sent: streams }),
   z.object({ j: z.literal("mark"), program: z.string(), mark: streams }),
+  z.object({ j: z.literal("until"), argsId: z.string(), untilMs: z.number() }),
   z.object({ j: z.literal("ended"), argsId: z.string() }),
 ]);
 
@@ -52,7 +55,10 @@ export interface Remembered {
 export class AttemptJournal {
   readonly #file: LinesFile;
   readonly #batch: TurnBatch;
-  readonly #live = new Map<string, { given: string; program: string; sent: Record<StreamName, number> | null }>();
+  readonly #live = new Map<
+    string,
+    { given: string; program: string; sent: Record<StreamName, number> | null; until: string }
+  >();
   readonly #marks = new Map<string, Record<StreamName, number>>();
   #bytes = 0;
   #out = "";
@@ -79,10 +85,31 @@ export class AttemptJournal {
   given(program: string, attempt: Attempt): void {
     const { task, fence, kind, name, attempt: nth, attemptTimeoutMs } = attempt.lease;
     const { argsId, folder } = attempt;
-    const record = { j: "given", program, argsId, folder, task, fence, kind, name, attempt: nth, attemptTimeoutMs };
+    const until = isStrict(attempt.lease) ? { untilMs: attempt.heldUntilMs } : {};
+    const record = {
+      j: "given",
+      program,
+      argsId,
+      folder,
+      task,
+      fence,
+      kind,
+      name,
+      attempt: nth,
+      attemptTimeoutMs,
+      ...until,
+    };
     const given = `${JSON.stringify(record)}\n`;
-    this.#live.set(argsId, { given, program, sent: null });
+    this.#live.set(argsId, { given, program, sent: null, until: "" });
     this.#append(given);
+  }
+
+  /** The lease of an attempt that must not outlast it is held for longer. */
+  held({ argsId, heldUntilMs: untilMs }: Attempt): void {
+    const live = this.#live.get(argsId);
+    if (live === undefined) return;
+    live.until = `${JSON.stringify({ j: "until", argsId, untilMs })}\n`;
+    this.#append(live.until);
   }
 
   printed(program: string, attempt: Attempt, chunk: ReadChunk): void {
@@ -106,7 +133,7 @@ export class AttemptJournal {
   /** Goes on with an attempt of an earlier life. */
   adopt({ sent, ...record }: Remembered["attempts"][number]): void {
     const given = `${JSON.stringify({ j: "given", ...record })}\n`;
-    this.#live.set(record.argsId, { given, program: record.program, sent });
+    this.#live.set(record.argsId, { given, program: record.program, sent, until: "" });
   }
 
   forget(program: string): void {
@@ -158,8 +185,8 @@ export class AttemptJournal {
   compact(): void {
     let text = "";
     for (const [program, mark] of this.#marks) text += `${JSON.stringify({ j: "mark", program, mark })}\n`;
-    for (const [argsId, { given, sent }] of this.#live) {
-      text += given;
+    for (const [argsId, { given, sent, until }] of this.#live) {
+      text += given + until;
       if (sent !== null) text += `${JSON.stringify({ j: "printed", argsId, sent })}\n`;
     }
     this.#file.replace(text);
@@ -179,7 +206,9 @@ function readRemembered(held: string): Remembered {
     else if (line.j === "ended") attempts.delete(line.argsId);
     else {
       const attempt = attempts.get(line.argsId);
-      if (attempt !== undefined) attempt.sent = line.sent;
+      if (attempt === undefined) continue;
+      if (line.j === "until") attempt.untilMs = line.untilMs;
+      else attempt.sent = line.sent;
     }
   }
   return { attempts: [...attempts.values()], marks };

@@ -84,6 +84,39 @@ test("C18 A21 a task that answered while its agent was away is reported, and its
   expect(readdirSync(join(folder, "agent", "processes"))).toHaveLength(1);
 });
 
+test("C17 an attempt that must not outlast its lease ends at its time although its agent was killed, and the next finds no coordinator", async () => {
+  const leaseTtlMs = 5_000;
+  coordinator.leaseTtlMs = leaseTtlMs;
+  coordinator.cut();
+  await coordinator.until("the second hello", () => coordinator.said("hello")[1]);
+  // This program does not know of its time.
+  const lease = coordinator.lease(program, "wait", 100_000, { onLeaseLost: "stop" });
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("a second renewal", () => coordinator.said("renew")[1]);
+  const [name = ""] = readdirSync(join(folder, "agent", "processes"));
+  const identity = JSON.parse(readFileSync(join(folder, "agent", "processes", name, "identity.json"), "utf8"));
+  const isRunning = () => {
+    try {
+      return !readFileSync(`/proc/${identity.pid}/stat`, "utf8").includes(") Z ");
+    } catch {
+      return false;
+    }
+  };
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  await kill();
+  const last = coordinator.said("renew").at(-1)?.at ?? 0;
+  const { port } = coordinator;
+  await coordinator.close();
+  agent = startAgent();
+  const sinceMs = () => Number(process.hrtime.bigint()) / 1e6 - last;
+  while (isRunning() && sinceMs() < 3 * leaseTtlMs) await new Promise((resolve) => setTimeout(resolve, 10));
+  expect(sinceMs()).toBeGreaterThan(leaseTtlMs - 50);
+  expect(sinceMs()).toBeLessThan(leaseTtlMs + 500);
+  coordinator.port = port;
+  await coordinator.open();
+  expect((await coordinator.report(lease)).result.kind).toBe("lost");
+}, 20_000);
+
 test("C18 A21 a program that ended while its agent was away is settled from its exit file", async () => {
   const lease = coordinator.lease(quitter, "wait", 100_000);
   coordinator.send({ t: "leases", leases: [lease] });

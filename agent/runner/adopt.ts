@@ -147,15 +147,17 @@ async function takeUp(
 /** The attempt as far as it is needed to go on: its input is in the program's hands. */
 function adoptAttempt(deps: AdoptDeps, program: Program, record: ProcessRecord, remembered: RememberedAttempt): void {
   const { kind, project, release, binary, policy } = record.pool;
-  const { task, fence, name, attempt: nth, attemptTimeoutMs, argsId } = remembered;
+  const { task, fence, name, attempt: nth, attemptTimeoutMs, argsId, untilMs } = remembered;
   const lease: Lease = {
     ...{ task, fence, kind, project, release, binary, binaryBytes: 0, name, attempt: nth, attemptTimeoutMs },
     input: { json: "null" },
     process: policy,
+    ...(untilMs === undefined ? {} : { onLeaseLost: "stop" }),
   };
   const nowMs = deps.clock.monotonicMs();
   const failed = (attempt: Attempt, error: unknown) => deps.runner.failed(attempt, error);
   const attempt = newAttempt(lease, { argsId, nowMs, failed, logs: newLogProgress(remembered.sent) });
+  if (untilMs !== undefined) attempt.heldUntilMs = untilMs;
   moveAttempt(attempt, "waiting");
   deps.journal.adopt(remembered);
   deps.leases.adopt(attempt);

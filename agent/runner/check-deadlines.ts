@@ -1,9 +1,16 @@
+import type { Failure } from "#shared/domain/errors.ts";
 import { failureOf } from "../failures.ts";
 import type { Attempt } from "../leases/attempt.ts";
 import type { Program } from "./program.ts";
 
 const helloMs = 30_000;
 const idleMs = 60_000;
+
+export const leaseLost: Failure = failureOf(
+  "AgentLost",
+  "The agent could not renew its lease in time, and ended the attempt, which must not overlap with the next.",
+  { retryable: true },
+);
 
 /** Ends what has outlived its time: a start without hello, an attempt, the grace of a stop. */
 export function checkDeadlines(program: Program, nowMs: number): void {
@@ -14,6 +21,7 @@ export function checkDeadlines(program: Program, nowMs: number): void {
   for (const attempt of program.works.values()) {
     if (attempt.phase !== "running") continue;
     checkStop(program, attempt, nowMs);
+    if (nowMs >= attempt.heldUntilMs) program.kill({ culprit: attempt, failure: leaseLost });
     const { attemptTimeoutMs } = attempt.lease;
     if (nowMs - attempt.startedAtMs < attemptTimeoutMs) continue;
     const message = `The attempt did not end within ${attemptTimeoutMs} ms.`;

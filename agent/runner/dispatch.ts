@@ -1,7 +1,7 @@
 import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock } from "#shared/ports.ts";
-import { type Attempt, moveAttempt } from "../leases/attempt.ts";
+import { type Attempt, isStrict, moveAttempt } from "../leases/attempt.ts";
 import type { AttemptJournal } from "../outbox/attempt-journal.ts";
 import { type Pool, poolIdentityOf, poolKeyOf } from "./pool.ts";
 import type { Pools } from "./pools.ts";
@@ -27,7 +27,8 @@ const startAgainMs = 1_000;
 /**
  * Gives prepared attempts to processes.
  *
- * X1  Tasks get a process strictly in the order in which they became ready, over all pools, so that no pool starves.
+ * X1  Tasks get a process strictly in the order in which they became ready, over all pools, so that no pool starves; but
+ *     one whose lease must be surely held, and is not, is passed over until it is.
  * X2  At most `slots` task processes are busy or starting; idle ones and spares do not count.
  * X3  Where starting a process fails, as on a full disk, it is not tried again at once, for that would be without end.
  */
@@ -95,11 +96,11 @@ export class Dispatch {
     if (this.#closed) return;
     const { pools } = this.#deps;
     for (const pool of pools.all) if (pool.waiting.length > 0) this.#pumpWorkflows(pool);
-    for (let head = this.#line[0]; head !== undefined; head = this.#line[0]) {
-      const program = this.#findProcess(pools.of(head));
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const program = this.#findProcess(pools.of(next), next);
       if (program === null) return;
-      this.#line.shift();
-      this.#give(program, head);
+      this.takeBack(next);
+      this.#give(program, next);
     }
   }
 
@@ -137,7 +138,12 @@ export class Dispatch {
     while (this.#mayStart(pool) && pool.waiting.length > pool.starting * pool.depth(worksMax)) this.#deps.start(pool);
   }
 
-  #findProcess(pool: Pool): Program | null {
+  #next(): Attempt | undefined {
+    const nowMs = this.#deps.clock.monotonicMs();
+    return this.#line.find(({ heldUntilMs }) => nowMs < heldUntilMs);
+  }
+
+  #findProcess(pool: Pool, { lease }: Attempt): Program | null {
     const { working, starting } = this.#deps.pools.busy();
     const isFree = working < this.#capacity.slots;
     const isWarm = pool.identity.policy === "warm";
@@ -149,8 +155,9 @@ export class Dispatch {
     }
     const mayStart = isFree && this.#mayStart(pool) && (!isWarm || working + starting < this.#capacity.slots);
     if (mayStart && pool.starting < this.#line.length) this.#deps.start(pool);
-    // Room behind short tasks is worth taking even while a further process starts.
-    return isWarm && pool.depth(1) > 1 ? pool.roomiest(1) : null;
+    // Room behind short tasks is worth taking even while a further process starts. What waits in a process may begin at
+    // any time, and could not be ended without what is before it.
+    return isWarm && !isStrict(lease) && pool.depth(1) > 1 ? pool.roomiest(1) : null;
   }
 
   #give(program: Program, attempt: Attempt): void {
@@ -163,6 +170,7 @@ export class Dispatch {
       task: lease.task,
       attempt: lease.attempt,
       ...prepared,
+      ...(isStrict(lease) ? { untilMs: attempt.heldUntilMs } : {}),
       ...(lease.kind === "workflow" ? this.#flowOf(attempt) : {}),
     });
     this.#deps.journal.given(program.id, attempt);

@@ -2,6 +2,7 @@ import type { Result } from "#shared/protocol/agent.ts";
 import { describeExit, failureOf, programExited } from "../failures.ts";
 import type { Attempt } from "../leases/attempt.ts";
 import type { ProgramExit } from "../ports.ts";
+import { leaseLost } from "./check-deadlines.ts";
 import type { Program } from "./program.ts";
 
 export const unknownExit: ProgramExit = { code: null, signal: null };
@@ -17,8 +18,14 @@ export function cancelledResult(attempt: Attempt, how: string): Result {
 }
 
 /** What really happened to the attempt whose process ended without an answer (A51). */
-export function resultOfEnd(program: Program, attempt: Attempt, exit: ProgramExit | null): Result {
+export function resultOfEnd(
+  program: Program,
+  attempt: Attempt,
+  { exit, nowMs }: { exit: ProgramExit | null; nowMs: number },
+): Result {
   const failure = program.verdict?.failure ?? null;
+  // The program, which knows its time too, may have been quicker.
+  if (nowMs >= attempt.heldUntilMs) return { kind: "lost", failure: leaseLost };
   if (failure !== null && program.verdict?.culprit === attempt) return { kind: "fail", failure };
   if (attempt.stop !== null) return cancelledResult(attempt, `The program ${describeExit(exit ?? unknownExit)}.`);
   if (exit === null && program.adopted) {

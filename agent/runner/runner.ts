@@ -332,10 +332,11 @@ export class Runner implements ProgramOwner {
 
   #perished(program: Program, attempt: Attempt, exit: ProgramExit | null): void {
     if (attempt.phase !== "running" || this.#closed) return;
-    const ranMs = this.#deps.clock.monotonicMs() - attempt.startedAtMs;
+    const nowMs = this.#deps.clock.monotonicMs();
+    const ranMs = nowMs - attempt.startedAtMs;
     moveAttempt(attempt, "reporting");
     this.#lastWords(program, attempt, () => {
-      this.#conclude(attempt, resultOfEnd(program, attempt, exit), ranMs);
+      this.#conclude(attempt, resultOfEnd(program, attempt, { exit, nowMs }), ranMs);
       program.finished(attempt);
     });
   }

@@ -296,6 +296,11 @@ export class Fleet {
       session.drop(lease.task);
       return hops.giveBack(lease, "handback");
     }
+    if (made.kind === "early") {
+      // Not sent, the grant ends by itself.
+      session.drop(lease.task);
+      return;
+    }
     if (made.kind === "unavailable") {
       session.drop(lease.task);
       const failure = { type: "BinaryUnavailable", message: `Cannot execute the task: ${made.why}.`, retryable: false };

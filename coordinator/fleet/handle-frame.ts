@@ -110,7 +110,8 @@ async function hold(
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
   session.hear(frame.leases);
   const { held, stale } = await deps.hops.holdLeases(frame.leases, {});
-  if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
+  const { at } = frame;
+  if (held.length > 0) session.send({ t: "renewed", leases: [...held], ...(at === undefined ? {} : { at }) });
   tellStale(deps, session, stale);
   // Told again: another coordinator may have decided it, and a frame may have been lost with its connection.
   for (const { task, fence, reason } of await deps.hops.cancelReasons(held)) {

@@ -38,6 +38,7 @@ export interface Hops {
   }): Promise<
     | { readonly kind: "lease"; readonly lease: Lease; readonly parkedBy: ParkedBy | null }
     | { readonly kind: "ended" }
+    | { readonly kind: "early" }
     | { readonly kind: "unavailable"; readonly why: string }
   >;
   /** Which of these attempts were to be ended, and why: the agent may not have heard it. */

@@ -47,7 +47,8 @@ export async function expireLeases(deps: SweepDeps, partition: Partition): Promi
   await deps.mover.move(partition, stampWatch, partition);
   const { nowMs, found } = await deps.engine.get([pausedCounter(partition)]);
   const pausedMs = Number(found[0]?.value ?? 0);
-  const { rows } = await deps.engine.range(leasesIndex(partition), { to: nowMs - pausedMs, limit: expiredPerSweepMax });
+  const leaseNowMs = nowMs - pausedMs;
+  const { rows } = await deps.engine.range(leasesIndex(partition), { to: leaseNowMs, limit: expiredPerSweepMax });
   if (rows.length === 0) return 0;
   const leases = await deps.engine.get(rows.map((row) => leaseKey(partition, row.member)));
   const ends = leases.found.map((lease, index) =>
@@ -55,6 +56,7 @@ export async function expireLeases(deps: SweepDeps, partition: Partition): Promi
       task: rows[index]?.member as TaskId,
       fence: Number(lease.stamp),
       why: "expired",
+      lateMs: leaseNowMs - (rows[index]?.score ?? leaseNowMs),
     }),
   );
   await Promise.all(ends);

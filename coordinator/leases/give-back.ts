@@ -14,22 +14,26 @@ export interface GiveBack {
   readonly fence: number;
   /** `handback`: the agent never began. `expired`: its deadline passed. `omitted`: the agent no longer knows of it. */
   readonly why: "handback" | "expired" | "omitted";
+  /** Of an expired one: how long ago its deadline was, on the lease clock. */
+  readonly lateMs?: number;
 }
 
 /**
  * Ends a lease without a report: the task goes back to its queue and is granted anew under a higher fence. A grant that
  * was never accepted, or an attempt that never began, counts no attempt (C12, C19); else the attempt is recorded.
  */
-export const giveBack: Move<GiveBack, "given back" | "stale"> = {
+export const giveBack: Move<GiveBack, "given back" | "stale" | "not yet"> = {
   name: "giveBack",
   fresh: true,
   reads: ({ task }) => [leaseKey(partitionOf(runOfTask(task)), task), taskKey(task)],
-  decide(view, { task: id, fence, why }) {
+  decide(view, input) {
+    const { task: id, fence, why } = input;
     const key = leaseKey(partitionOf(runOfTask(id)), id);
     const lease = view.get<LeaseRecord>(key);
     const task = view.get<TaskRecord>(taskKey(id));
     if (!lease || lease.holder === "" || view.stamp(key) !== String(fence))
       return { transactions: [], answer: () => "stale" };
+    if (task && mayStillRun(task, input)) return { transactions: [], answer: () => "not yet" };
     const change = new Change(view);
     change.write({ kind: "release", member: id });
     const givenBack = (): Decision<"given back"> => ({ transactions: change.drafts(), answer: () => "given back" });
@@ -51,6 +55,15 @@ export const giveBack: Move<GiveBack, "given back" | "stale"> = {
     return givenBack();
   },
 };
+
+/**
+ * C17: the attempt of a task whose attempts must not overlap ends by its agent's clock when its lease does, and has a
+ * while for that. Until then nothing follows from its end: no further attempt, and no free slot. An agent that does not
+ * know of it any more may have left its program behind; only one that says that it never began is believed.
+ */
+function mayStillRun({ options }: TaskRecord, { why, lateMs = 0 }: GiveBack): boolean {
+  return options.onLeaseLost === "stop" && why !== "handback" && lateMs < limits.leaseLostMarginMs;
+}
 
 /** Why a task that lost its lease is not granted again. */
 function endedBy(task: TaskRecord): Failure | null {

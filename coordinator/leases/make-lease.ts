@@ -5,6 +5,7 @@ import type { Clock } from "#shared/ports.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
 import type { Platform, Value } from "#shared/protocol/common.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
+import { type EpochRecord, epochKey } from "../engine/engine.ts";
 import type { GroupMover } from "../engine/mover.ts";
 import {
   type ParkedBy,
@@ -23,12 +24,15 @@ export interface MakeLeaseDeps {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly readRelease: (id: string) => Promise<ReleaseRecord | null>;
+  readonly leaseTtlMs: number;
 }
 
 export type MadeLease =
   | { readonly kind: "lease"; readonly lease: Lease; readonly parkedBy: ParkedBy | null }
   /** The task ended meanwhile. */
   | { readonly kind: "ended" }
+  /** An attempt that was forgotten may still be going on. */
+  | { readonly kind: "early" }
   /** There is nothing to execute for this agent. */
   | { readonly kind: "unavailable"; readonly why: string };
 
@@ -42,6 +46,7 @@ export async function makeLease(
   // What a lease says of its task was fixed when it was called, but for the number of the attempt, which people are shown.
   const [task] = await deps.mover.read<TaskRecord>(partition, [taskKey(grant.task)], isEverything);
   if (!task || isTerminalTask(task.state)) return { kind: "ended" };
+  if (task.options.onLeaseLost === "stop" && (await isEarly(deps, grant))) return { kind: "early" };
   const release = await deps.readRelease(task.release);
   const binary = release?.manifest.binaries[grant.platform as Platform];
   if (!binary) return { kind: "unavailable", why: `release ${task.release} has no binary for ${grant.platform}` };
@@ -65,9 +70,22 @@ export async function makeLease(
       ...refs,
       process: task.options.process ?? "warm",
       attemptTimeoutMs: task.options.attemptTimeoutMs ?? limits.attemptTimeoutMs,
+      ...(task.options.onLeaseLost === "stop" ? { onLeaseLost: "stop" } : {}),
       ...(record ? { seed: record.seed, openedAtMs: record.createdAtMs } : {}),
     },
   };
+}
+
+/**
+ * C16: whom a task was granted to before a failover may be forgotten; by its own clock such an attempt has ended, at the
+ * latest, a time to live after. Fences are microseconds.
+ */
+async function isEarly({ mover, leaseTtlMs }: MakeLeaseDeps, grant: { task: TaskId; fence: number }): Promise<boolean> {
+  const partition = partitionOf(runOfTask(grant.task));
+  const [epoch] = await mover.read<EpochRecord>(partition, [epochKey(partition)], () => false);
+  return (
+    epoch !== null && epoch !== undefined && grant.fence - epoch.fence < (leaseTtlMs + limits.leaseLostMarginMs) * 1_000
+  );
 }
 
 async function readRun(deps: MakeLeaseDeps, run: RunId): Promise<RunRecord | null> {

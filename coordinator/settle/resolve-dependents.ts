@@ -1,4 +1,5 @@
 import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { isTerminalTask } from "#shared/domain/states.ts";
 import type { IndexRow } from "../engine/engine.ts";
 import type { Move, Mover } from "../engine/move.ts";
 import {
@@ -26,6 +27,8 @@ const resolveSome: Move<TaskId, "more" | "done"> = {
   reads: (id) => [taskKey(id), runKey(runOfTask(id)), taskKey(taskId(runOfTask(id), workflowKey))],
   decide(view, id) {
     const given = view.get<TaskRecord>(taskKey(id));
+    // C16: that it had ended may have been forgotten since.
+    if (given && !isTerminalTask(given.state)) return { transactions: [], answer: () => "done" };
     const rows = view.rows(dependentsIndex(id), dependentsPerMove);
     const change = new Change(view);
     if (!given || rows.length === 0) {

@@ -51,6 +51,8 @@ export const limits = {
   parkAfterMs: 2_000,
   cancelGraceMs: 30_000,
   killGraceMs: 5_000,
+  /** What an attempt that must not outlast its lease has to end in, before the task is granted anew. */
+  leaseLostMarginMs: 5_000,
   attemptTimeoutMs: 24 * 3600_000,
   workflowSlotsPerCore: 4,
   runsPerWorkflowProcessMax: 64,

@@ -107,7 +107,8 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
   /** Accepts grants (each else ends `limits.grantHoldMs` after it was made). A report accepts its grant by itself. */
   z.object({ t: z.literal("leased"), leases: attempts }),
   z.object({ t: z.literal("started"), leases: attempts }),
-  z.object({ t: z.literal("renew"), leases: attempts }),
+  /** `at`: when it was sent, on a clock of the agent's; `renewed` says it again. */
+  z.object({ t: z.literal("renew"), leases: attempts, at: z.number().exactOptional() }),
   /** Leases given back unstarted: no attempt is counted. */
   z.object({ t: z.literal("handback"), leases: attempts }),
   z.object({ t: z.literal("report"), seq, reports: z.array(reportSchema).min(1).max(1_000) }),
@@ -165,6 +166,8 @@ export const leaseSchema = z.object({
     .exactOptional(),
   process: z.enum(["warm", "fresh"]),
   attemptTimeoutMs: z.number(),
+  /** It is begun only once a renewal was accepted, and ended when the last accepted one was sent the time to live ago. */
+  onLeaseLost: z.literal("stop").exactOptional(),
   /** Workflow tasks: seed of `random` and `uuid`, when the run was opened, and the journal position at the grant. */
   seed: z.string().exactOptional(),
   openedAtMs: z.number().exactOptional(),
@@ -189,7 +192,7 @@ export const coordinatorFrameSchema = z.discriminatedUnion("t", [
   z.object({ t: z.literal("settled"), ...attempt, entries: z.array(entrySchema) }),
   z.object({ t: z.literal("values"), ...attempt, values: z.record(z.string(), valueSchema) }),
   z.object({ t: z.literal("parked"), ...attempt }),
-  z.object({ t: z.literal("renewed"), leases: attempts }),
+  z.object({ t: z.literal("renewed"), leases: attempts, at: z.number().exactOptional() }),
   /** The agent ends these attempts and drops what they would still say. */
   z.object({ t: z.literal("stale"), leases: attempts }),
   /** The attempt is to end: politely first, by force after `graceMs`. It is reported as what it came to. */

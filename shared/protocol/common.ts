@@ -125,6 +125,11 @@ export const taskOptionsSchema = z.object({
   /** Labels that an agent must carry with exactly these values. */
   labels: labelsSchema.exactOptional(),
   limit: taskLimitSchema.exactOptional(),
+  /**
+   * What an attempt does whose agent cannot renew its lease: `continue`, and its late report counts while nobody else has
+   * the task; or `stop`, so that it never overlaps with the attempt after it. Default `continue`.
+   */
+  onLeaseLost: z.enum(["continue", "stop"]).exactOptional(),
 });
 export type TaskOptions = z.infer<typeof taskOptionsSchema>;
 

@@ -20,6 +20,8 @@ import {
  * T3  `done` and `fail` state how long the program's stdout and stderr files are, so that the agent knows whose output
  *     is whose in a warm process.
  * T4  Entries of `settled` come in journal order without gap; the program delivers them one at a time.
+ * T5  Work with an `untilMs` must not go on after it, nor begin: the program ends itself with its whole process group, unless
+ *     a `lease` has put it off. The agent does so too; whichever of the two is able to.
  */
 export const taskProtocolVersion = 1;
 
@@ -121,6 +123,8 @@ export const workSchema = z.object({
   /** The journal position up to which entries follow at once: the work is a replay until then. */
   journalEnd: z.int().min(0).exactOptional(),
   parkAfterMs: z.number().exactOptional(),
+  /** T5: milliseconds on the machine's monotonic clock (CLOCK_MONOTONIC where there is one). */
+  untilMs: z.number().exactOptional(),
 });
 export type Work = z.infer<typeof workSchema>;
 
@@ -146,6 +150,8 @@ export const agentToProgramFrameSchema = z.discriminatedUnion("t", [
   /** The workflow is parked: its program forgets it. Without this answer to `park`, more entries follow. */
   z.object({ t: z.literal("parked"), argsId }),
   z.object({ t: z.literal("resume"), argsId }),
+  /** The work may go on until then, on the clock of its `untilMs`. */
+  z.object({ t: z.literal("lease"), argsId, untilMs: z.number() }),
   /**
    * The work is to end soon; ignored by programs that do not know it. One that has not begun is taken back by it: the
    * program does not begin it, and answers `fail` with a `CancelledError` at once.

@@ -3,7 +3,7 @@ import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition, RunId } from "#shared/domain/ids.ts";
 import type { SeededRandom } from "../support/seeded-random.ts";
 import { Life } from "./life.ts";
-import { drawPlan, eventValue, type Plan, signalValue, waitsFor } from "./plan.ts";
+import { eventValue, type Plan, signalValue, waitsFor } from "./plan.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SimCoordinator } from "./sim-coordinator.ts";
 import { addMark } from "./tally.ts";
@@ -18,6 +18,8 @@ interface ClientDeps {
   readonly latestOf: (run: RunId) => Promise<RunId>;
   readonly onBroken: (what: string) => void;
   readonly partition: Partition;
+  /** What runs that are opened by chance do. */
+  readonly drawPlan: (random: SeededRandom) => Plan;
 }
 
 /** A run that was asked for, and what was acknowledged about it. */
@@ -59,7 +61,7 @@ export class Clients {
   /** Does something by chance. */
   stir(): void {
     const { random } = this.#deps;
-    if (this.asked.length < 10 && random.chance(0.4)) this.openRun(drawPlan(random));
+    if (this.asked.length < 10 && random.chance(0.4)) this.openRun(this.#deps.drawPlan(random));
     if (random.chance(0.3)) this.addMarks();
     const asked = this.#any();
     if (!asked) return;

@@ -10,6 +10,7 @@ import { drawFaults, type FaultPlan } from "./faults.ts";
 import { Life } from "./life.ts";
 import { Meddler } from "./meddler.ts";
 import { Network } from "./network.ts";
+import { drawPlan, type Plan } from "./plan.ts";
 import { register } from "./register.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SimAgent } from "./sim-agent.ts";
@@ -26,6 +27,8 @@ export interface ClusterOptions {
   readonly faults?: Partial<FaultPlan>;
   /** Mean milliseconds between failovers of the engine. Default: none. */
   readonly failOverMs?: number;
+  /** What runs that are opened by chance do. Default: anything. */
+  readonly drawPlan?: (random: SeededRandom) => Plan;
 }
 
 /** A whole cluster on virtual time, which does the same for the same seed. */
@@ -55,7 +58,7 @@ export class Cluster {
     this.broken.push(what);
   };
 
-  constructor({ seed, faults, failOverMs = 0 }: ClusterOptions) {
+  constructor({ seed, faults, failOverMs = 0, drawPlan: draw = drawPlan }: ClusterOptions) {
     this.random = (purpose) => new SeededRandom(mix(seed, purpose));
     const plan = { ...drawFaults(this.random("plan")), ...faults };
     this.plan = failOverMs > 0 ? { ...plan, every: { ...plan.every, failOver: failOverMs } } : plan;
@@ -79,6 +82,7 @@ export class Cluster {
       random: this.random("clients"),
       anyCoordinator: () => this.anyCoordinator(),
       partition: partitionAt(0),
+      drawPlan: draw,
       latestOf: (run) => latestOf(this.room.base, run),
     });
     this.agents = Array.from({ length: plan.agents }, (_, index) => this.#agent(index));

@@ -1,6 +1,7 @@
 import { type RunRecord, runKey, type TaskRecord, taskKey } from "#coordinator/records.ts";
 import { type CallKey, type Partition, type RunId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import { type Cluster, latestOf } from "./cluster.ts";
+import { overlaps } from "./overlaps.ts";
 import { isRight, type Plan } from "./plan.ts";
 import { allRuns, journalOf, recordOf, wrongCounts, wrongIndexes, wrongOutput } from "./recount.ts";
 import { type Tally, tallyKey } from "./tally.ts";
@@ -40,6 +41,7 @@ export async function wrongIn(cluster: Cluster): Promise<string[]> {
   const wrong = [...cluster.broken, ...cluster.room.violations, ...(await wrongIndexes(cluster))];
   const tasks = new Map<string, TaskRecord>();
   for (const run of await allRuns(cluster)) wrong.push(...(await wrongInRun(cluster, run, tasks)));
+  wrong.push(...overlaps(cluster.world.executions));
   // A failover forgets what was acknowledged, and with it what had been settled.
   if (cluster.room.failovers > 0) return [...wrong, ...(await wrongOfKept(cluster))];
   wrong.push(...(await wrongOutcomes(cluster)), ...wrongExecutions(cluster, tasks), ...cluster.room.slots.violations);

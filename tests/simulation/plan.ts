@@ -20,8 +20,8 @@ export type Step =
   | { readonly do: "checked" }
   /** A task that does not wait long in its queue. */
   | { readonly do: "hasty" }
-  /** Calls side by side under a limit that all runs share. */
-  | { readonly do: "limited"; readonly width: number }
+  /** Calls side by side under a limit that all runs share; strict ones must never outlast their lease. */
+  | { readonly do: "limited"; readonly width: number; readonly strict?: true }
   | { readonly do: "large"; readonly kib: number }
   | { readonly do: "detached" }
   | { readonly do: "emit" };
@@ -35,7 +35,7 @@ export interface Plan {
 
 /** A fan of this width has more refs than its call names itself: pauses beside the tasks, which add nothing. */
 export const manyFrom = 6;
-/** Tasks at work at once under the limit that `limited` calls are under. */
+/** Tasks at work at once under each of the two limits that `limited` calls are under. */
 export const gateMax = 2;
 export const signalValue = 7;
 export const eventValue = 11;
@@ -67,6 +67,12 @@ export function drawPlan(random: SeededRandom, depth = 0): Plan {
   return { steps, restarts: random.chance(0.1) ? random.between(1, 2) : 0, before: [] };
 }
 
+/** A plan of nothing but tasks that must not outlast their lease. */
+export function drawStrictPlan(random: SeededRandom): Plan {
+  const step = (): Step => ({ do: "limited", width: random.between(2, 3), strict: true });
+  return { steps: Array.from({ length: random.between(1, 3) }, step), restarts: 0, before: [] };
+}
+
 function drawStep(random: SeededRandom, choice: readonly string[], depth: number): Step {
   const kind = choice[random.between(0, choice.length - 1)] as Step["do"];
   switch (kind) {
@@ -76,8 +82,9 @@ function drawStep(random: SeededRandom, choice: readonly string[], depth: number
     case "each":
       return { do: kind, width: random.between(2, manyFrom) };
     case "race":
-    case "limited":
       return { do: kind, width: random.between(2, 3) };
+    case "limited":
+      return { do: kind, width: random.between(2, 3), ...(random.chance(0.6) ? { strict: true } : {}) };
     case "chain":
       return { do: kind, length: random.between(2, 4) };
     case "all":

@@ -22,8 +22,10 @@ import { theWorld } from "./world.ts";
 
 const patient = { attemptTimeoutMs: 6_000, retry: { attempts: 1_000, backoffMs: 100, backoffMaxMs: 2_000 } } as const;
 
-const does = <In, Out>(name: string, fn: (input: In, context: TaskContext) => Out, more: object = {}) =>
-  task({ ...patient, ...more, name }, (input: In, context) => theWorld().execute(context, () => fn(input, context)));
+const does = <In, Out>(name: string, fn: (input: In, context: TaskContext) => Out, more: object = {}, lastsMs = 30) =>
+  task({ ...patient, ...more, name }, (input: In, context) =>
+    theWorld().execute(context, () => fn(input, context), lastsMs),
+  );
 
 const echo = does("echo", (value: number) => value);
 const fresh = does("fresh", (value: number) => value, { process: "fresh" });
@@ -43,6 +45,9 @@ const checked = task(
 );
 const hasty = does("hasty", () => "in time", { queueTimeoutMs: 2_000 });
 const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
+const strictly = { limit: { name: "door", max: gateMax }, onLeaseLost: "stop", attemptTimeoutMs: 20_000 };
+/** Longer than a lease without renewals. */
+const strict = does("strict", (value: number) => value, strictly, 10_000);
 const emits = does("emits", () => {
   emit("paid", eventValue);
   return "emitted";
@@ -103,13 +108,15 @@ async function take(step: Step): Promise<unknown> {
       void echo(1, { detached: true });
       return "left";
     case "limited":
-      return await sum(upTo(step.width).map((value) => gated(value, { priority: value })) as Ref<number>[]);
+      return await sum(upTo(step.width).map((value) => callLimited(step.strict === true, value)) as Ref<number>[]);
     case "emit":
       return await emits(null);
     default:
       return await takeWait(step);
   }
 }
+
+const callLimited = (isStrict: boolean, value: number) => (isStrict ? strict : gated)(value, { priority: value });
 
 /** What comes first is passed on first, so that a call's key depends on the order in which outputs came. */
 async function takeEach(width: number): Promise<number> {

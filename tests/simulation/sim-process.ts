@@ -92,6 +92,7 @@ export class SimProcess {
       writeLine: (line) => machine.print(path("stdout"), `${line}\n`),
       writeError: (error) => machine.print(path("stderr"), `${error}\n`),
       exit: (code) => this.exit({ code, signal: null }, true),
+      kill: () => this.exit({ code: null, signal: "SIGKILL" }, false),
     };
   }
 }

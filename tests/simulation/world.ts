@@ -50,8 +50,8 @@ export class World {
     }
   }
 
-  /** Executes a task's function, which takes time and may go wrong by chance. */
-  async execute<T>(context: TaskContext, body: () => T): Promise<T> {
+  /** Executes a task's function, which takes up to `lastsMs`, or longer, and may go wrong by chance. */
+  async execute<T>(context: TaskContext, body: () => T, lastsMs = 30): Promise<T> {
     const { random, trace, faults, nowMs } = this.#deps;
     const process = this.processes.get(dirname(dirname(context.folder)));
     if (process === undefined) throw new Error(`no process works in ${context.folder}`);
@@ -77,7 +77,7 @@ export class World {
       }
       const isHung = fate < faults.crash + faults.hang;
       const isSlow = fate < faults.crash + faults.hang + faults.slow;
-      const usualMs = random.float() * (isSlow ? 4_000 : 30);
+      const usualMs = random.float() * (isSlow ? Math.max(4_000, lastsMs) : this.wild ? lastsMs : 30);
       await this.#pass(process, context, isHung ? 600_000 : (this.lastsMs?.(execution) ?? usualMs));
       return body();
     } finally {

@@ -40,6 +40,8 @@ export function processHost(): ProcessHost {
     writeLine: (line) => void process.stdout.write(`${line}\n`),
     writeError: (error) => void process.stderr.write(`${inspect(error)}\n`),
     exit: (code) => process.exit(code),
+    // Of the process group of whoever calls it: kill(2).
+    kill: () => void process.kill(0, "SIGKILL"),
   };
 }
 

@@ -9,6 +9,7 @@ import { executeTask } from "../task/execute-task.ts";
 import type { WorkEnd } from "../workflow/work-end.ts";
 import { WorkflowExecution } from "../workflow/workflow-execution.ts";
 import { sdkName, taskProtocol } from "./version.ts";
+import { WorkLeases } from "./work-leases.ts";
 
 /** What the process offers around a task: where it works and what it leaves behind. */
 export interface ProcessHost extends Pick<TaskHost, "texts" | "hashFile" | "writeLine"> {
@@ -20,6 +21,8 @@ export interface ProcessHost extends Pick<TaskHost, "texts" | "hashFile" | "writ
   offsets(): { stdout: number; stderr: number };
   writeError(error: unknown): void;
   exit(code: number): void;
+  /** Ends the process with its whole group, at once. */
+  kill(): void;
 }
 
 export interface ProgramDeps {
@@ -69,11 +72,13 @@ export class Program {
   readonly #fetches = new Map<string, Fetch[]>();
   /** Works that are over: frames about them are late, not foreign. */
   readonly #over = new Set<string>();
+  readonly #leases: WorkLeases;
   #busy = false;
   #leaving: { readonly code: number } | null = null;
 
   constructor(deps: ProgramDeps) {
     this.#deps = deps;
+    this.#leases = new WorkLeases(deps.clock, () => deps.host.kill());
   }
 
   /** The first frame of each connection. */
@@ -127,6 +132,7 @@ export class Program {
       return;
     }
     this.#works.set(work.argsId, { kind: "queued", work });
+    this.#leases.extend(work.argsId, work.untilMs);
     this.#queue.push(work.argsId);
     if (this.#leaving !== null) this.#giveBackQueued();
     else this.#nextTask();
@@ -164,6 +170,7 @@ export class Program {
     }
     const { host, clock } = this.#deps;
     this.#busy = true;
+    if (!this.#leases.begin(work.argsId)) return;
     const running = createTaskContext(this.#taskHost(), work);
     this.#works.set(work.argsId, { kind: "task", running });
     const startedMs = clock.monotonicMs();
@@ -217,6 +224,9 @@ export class Program {
         return;
       case "resume":
         this.#resume(frame.argsId, state);
+        return;
+      case "lease":
+        this.#leases.extend(frame.argsId, frame.untilMs);
         return;
       case "cancel":
         this.#cancel(frame.argsId, frame.reason, state);
@@ -279,6 +289,7 @@ export class Program {
     if (this.#works.get(argsId)?.kind === "ended") return;
     const frame: EndFrame = { ...end, argsId, offsets: this.#deps.host.offsets() };
     this.#works.set(argsId, { kind: "ended", frame });
+    this.#leases.end(argsId);
     this.#fetches.delete(argsId);
     this.#deps.send(frame);
   }
@@ -296,6 +307,7 @@ export class Program {
   #giveBackQueued(): void {
     for (let work = this.#takeQueued(); work !== null; work = this.#takeQueued()) {
       this.#works.delete(work.argsId);
+      this.#leases.end(work.argsId);
       this.#over.add(work.argsId);
       this.#deps.send({ t: "unbegun", argsId: work.argsId });
     }

@@ -25,6 +25,7 @@ const add = task({ name: "add", input: pair, output: z.number() }, ({ a, b }) =>
 const fetchOne = task({ name: "fetch", input: z.number() }, (i) => `v${i}`);
 const store = task({ name: "store", input: z.string() }, (value) => value);
 const undo = task({ name: "undo" }, () => "undone");
+task({ name: "stall" }, () => new Promise<never>(() => {}));
 task({ name: "boom" }, () => {
   throw new RangeError("no");
 });

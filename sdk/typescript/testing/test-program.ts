@@ -26,6 +26,8 @@ export function testProgram() {
       leave: () => true,
       offsets: () => ({ stdout: 0, stderr: 0 }),
       exit: (code) => void exits.push(code),
+      // As a shell says of it.
+      kill: () => void exits.push(128 + 9),
     },
   });
   return {
