@@ -111,7 +111,9 @@ async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited
   const run = runOfTask(given.task);
   const { kind } = given.result;
   const report = kind === "done" || kind === "restart" ? await storeResult(deps, given) : given;
-  const input = { report, agent, jitter: deps.random.float(), crashedAt: await crashedAt(deps, report) };
+  const crashed = keyOfTask(report.task) === workflowKey && isCrash(report);
+  const crashedAt = crashed ? await journalEnd(deps, run, report.given ?? 0) : 0;
+  const input = { report, agent, jitter: deps.random.float(), crashedAt };
   for (;;) {
     const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
     const outcome = await deps.mover.move(partitionOf(run), settleReport, { ...input, successor });
@@ -119,12 +121,9 @@ async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited
   }
 }
 
-/** Where the journal of a workflow whose process crashed ends: at least where the process had been given it. */
-async function crashedAt({ engine }: Deps, report: Report): Promise<number> {
-  if (keyOfTask(report.task) !== workflowKey || !isCrash(report)) return 0;
-  const from = report.given ?? 0;
-  return (await readJournal(engine, runOfTask(report.task), from)).at(-1)?.position ?? from;
-}
+/** Where a run's journal ends, at `from` at least. */
+const journalEnd = async ({ engine }: Deps, run: RunId, from: number): Promise<number> =>
+  (await readJournal(engine, run, from)).at(-1)?.position ?? from;
 
 /** The report with its value as it is to be stored. One whose blob is gone says nothing: the attempt is lost. */
 async function storeResult(deps: Deps, report: Report): Promise<Report> {
