@@ -84,7 +84,8 @@ test.skipIf(!haveRedis())("the redis engine passes the moves of a fan-out, besid
   ]);
 });
 
-const bullmqMetrics = ["tasks", ...cpuMetric, "call.p50", "call.p99", "redis.ping"];
+const bullmqCpu = canReadProcesses ? ["cpu", "cpu.awaited"] : [];
+const bullmqMetrics = ["tasks", "tasks.awaited", ...bullmqCpu, "call.p50", "call.p99", "redis.ping"];
 
 test.skipIf(!haveRedis())(
   "Salt and BullMQ pass the same tasks over the same Redis, near and far",
