@@ -18,6 +18,7 @@ import type { Call, Value } from "#shared/protocol/common.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
+import { gatherRenewals } from "./leases/gather-renewals.ts";
 import { giveBack } from "./leases/give-back.ts";
 import { createHeldBy } from "./leases/held-by.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
@@ -61,8 +62,10 @@ const leasesPerMove = 100;
 export function joinHops(given: HopsDeps): Hops {
   const deps = { ...given, inline: new InlineBudget(given.engine, given.blobs) };
   const { engine, mover, registry, progress } = deps;
+  const renewLeases = gatherRenewals({ ...deps, renew: (leases) => holdAll(deps, leases, {}) });
   return {
     holdLeases: (leases, hold) => holdAll(deps, leases, hold),
+    renewLeases,
     async giveBack({ task, fence }, why) {
       await mover.move(partitionOf(runOfTask(task)), giveBack, { task, fence, why });
     },

@@ -109,7 +109,7 @@ async function hold(
 
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
   session.hear(frame.leases);
-  const { held, stale } = await deps.hops.holdLeases(frame.leases, {});
+  const { held, stale } = await deps.hops.renewLeases(frame.leases);
   if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
   tellStale(deps, session, stale);
   // Told again: another coordinator may have decided it, and a frame may have been lost with its connection.

@@ -1,6 +1,7 @@
 import type { CallKey, TaskId } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
+import type { HeldLeases } from "../leases/hold-leases.ts";
 import type { ParkedBy } from "../records.ts";
 
 /** An attempt that has a frame's sender behind it. */
@@ -10,11 +11,13 @@ export interface Attempt extends AttemptName {
 
 /** The next hops of what agents say; `main.ts` joins them to the stages. */
 export interface Hops {
-  /** Accepts (`accepted`), marks as begun (`running`), renews (no state) or takes over (`holder`) leases. */
+  /** Accepts (`accepted`), marks as begun (`running`) or takes over (`holder`) leases. */
   holdLeases(
     leases: readonly AttemptName[],
     hold: { readonly state?: "accepted" | "running"; readonly holder?: string },
-  ): Promise<{ readonly held: readonly AttemptName[]; readonly stale: readonly AttemptName[] }>;
+  ): Promise<HeldLeases>;
+  /** A renewal waits a little, to be committed with those of others. */
+  renewLeases(leases: readonly AttemptName[]): Promise<HeldLeases>;
   giveBack(lease: AttemptName, why: "handback" | "omitted"): Promise<void>;
   settleReport(report: Report, agent: string): Promise<"settled" | "retried" | "repeated" | "stale" | "contradicted">;
   publishCalls(attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale">;

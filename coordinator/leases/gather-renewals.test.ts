@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import type { TaskId } from "#shared/domain/ids.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
+import { ManualClock } from "../engine/manual-clock.ts";
+import { gatherRenewals } from "./gather-renewals.ts";
+
+const lease = (name: string, fence = 1): AttemptName => ({ task: name as TaskId, fence });
+
+function stand(renew: (leases: readonly AttemptName[]) => readonly AttemptName[]) {
+  const clock = new ManualClock();
+  const asked: (readonly AttemptName[])[] = [];
+  const gathered = gatherRenewals({
+    clock,
+    leaseTtlMs: 30_000,
+    renew: async (leases) => {
+      asked.push(leases);
+      const held = renew(leases);
+      return { held, stale: leases.filter((one) => !held.includes(one)) };
+    },
+  });
+  return { clock, asked, gathered };
+}
+
+test("renewals of half a second are committed together, each lease once, and each agent is told of its own", async () => {
+  const { clock, asked, gathered } = stand((leases) => leases.filter(({ task }) => task !== "lost"));
+  const first = gathered([lease("a"), lease("lost")]);
+  clock.pass(400);
+  const second = gathered([lease("b"), lease("a")]);
+  expect(asked).toEqual([]);
+  clock.pass(100);
+  expect(await first).toEqual({ held: [lease("a")], stale: [lease("lost")] });
+  expect(await second).toEqual({ held: [lease("b"), lease("a")], stale: [] });
+  expect(asked).toEqual([[lease("a"), lease("lost"), lease("b")]]);
+  const third = gathered([lease("a", 2)]);
+  clock.pass(500);
+  expect(await third).toEqual({ held: [lease("a", 2)], stale: [] });
+});
+
+test("what the engine refuses is refused to all, and the next are asked anew", async () => {
+  let away = true;
+  const { clock, gathered } = stand((leases) => {
+    if (away) throw new Error("away");
+    return leases;
+  });
+  const refused = [gathered([lease("a")]), gathered([lease("b")])];
+  clock.pass(500);
+  for (const one of refused) await expect(one).rejects.toThrow("away");
+  away = false;
+  const again = gathered([lease("a")]);
+  clock.pass(500);
+  expect(await again).toEqual({ held: [lease("a")], stale: [] });
+});

@@ -1,0 +1,44 @@
+import type { Clock } from "#shared/ports.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
+import type { HeldLeases } from "./hold-leases.ts";
+
+/** The part of a lease's time for which its renewal waits for others: half a second of 30. */
+const gatherPart = 1 / 60;
+
+export interface GatherDeps {
+  readonly clock: Clock;
+  readonly leaseTtlMs: number;
+  /** Renews leases of whichever partitions. */
+  readonly renew: (leases: readonly AttemptName[]) => Promise<HeldLeases>;
+}
+
+/**
+ * Renews the leases of many agents together: nobody is kept waiting by a renewal, and a commit costs about as much as
+ * ten leases in it do. Each caller is told of its own leases; all are refused together when the engine refuses.
+ */
+export function gatherRenewals({ clock, leaseTtlMs, renew }: GatherDeps): GatherDeps["renew"] {
+  let waiting: { readonly leases: readonly AttemptName[]; readonly answer: PromiseWithResolvers<HeldLeases> }[] = [];
+  const renewAll = async () => {
+    const together = waiting;
+    waiting = [];
+    const named = new Map(together.flatMap(({ leases }) => leases.map((lease) => [nameOf(lease), lease])));
+    try {
+      const outcome = await renew([...named.values()]);
+      const held = new Set(outcome.held.map(nameOf));
+      for (const { leases, answer } of together) {
+        const { yes = [], no = [] } = Object.groupBy(leases, (lease) => (held.has(nameOf(lease)) ? "yes" : "no"));
+        answer.resolve({ held: yes, stale: no });
+      }
+    } catch (error) {
+      for (const { answer } of together) answer.reject(error);
+    }
+  };
+  return async (leases) => {
+    const answer = Promise.withResolvers<HeldLeases>();
+    waiting.push({ leases, answer });
+    if (waiting.length === 1) clock.after(leaseTtlMs * gatherPart, () => void renewAll());
+    return await answer.promise;
+  };
+}
+
+const nameOf = ({ task, fence }: AttemptName): string => `${task} ${fence}`;
