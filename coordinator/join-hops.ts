@@ -18,7 +18,7 @@ import type { Call, Value } from "#shared/protocol/common.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
-import { gatherRenewals } from "./leases/gather-renewals.ts";
+import { gatherRenewals, type RenewedLeases } from "./leases/gather-renewals.ts";
 import { giveBack } from "./leases/give-back.ts";
 import { createHeldBy } from "./leases/held-by.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
@@ -62,10 +62,9 @@ const leasesPerMove = 100;
 export function joinHops(given: HopsDeps): Hops {
   const deps = { ...given, inline: new InlineBudget(given.engine, given.blobs) };
   const { engine, mover, registry, progress } = deps;
-  const renewLeases = gatherRenewals({ ...deps, renew: (leases) => holdAll(deps, leases, {}) });
   return {
     holdLeases: (leases, hold) => holdAll(deps, leases, hold),
-    renewLeases,
+    renewLeases: gatherRenewals({ ...deps, renew: (leases) => renew(deps, leases) }),
     async giveBack({ task, fence }, why) {
       await mover.move(partitionOf(runOfTask(task)), giveBack, { task, fence, why });
     },
@@ -194,7 +193,13 @@ async function readOutputs({ mover }: Deps, task: TaskId, keys: readonly CallKey
   return outputs;
 }
 
-const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]) => {
+async function renew(deps: Deps, leases: readonly AttemptName[]): Promise<RenewedLeases> {
+  const { held, stale } = await holdAll(deps, leases, {});
+  const stops = await Promise.all(chunksOf(held, leasesPerMove).map((some) => cancelReasons(deps, some)));
+  return { held, stale, stops: stops.flat() };
+}
+
+const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]): Promise<RenewedLeases["stops"]> => {
   if (leases.length === 0) return [];
   const { found } = await engine.get(leases.map(({ task }) => taskKey(task)));
   return leases.flatMap((lease, index) => {

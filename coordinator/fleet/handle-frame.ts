@@ -109,13 +109,10 @@ async function hold(
 
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
   session.hear(frame.leases);
-  const { held, stale } = await deps.hops.renewLeases(frame.leases);
+  const { held, stale, stops } = await deps.hops.renewLeases(frame.leases);
   if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
   tellStale(deps, session, stale);
-  // Told again: another coordinator may have decided it, and a frame may have been lost with its connection.
-  for (const { task, fence, reason } of await deps.hops.cancelReasons(held)) {
-    session.send({ t: "stop", task, fence, reason, graceMs: limits.killGraceMs });
-  }
+  for (const stop of stops) session.send({ t: "stop", ...stop, graceMs: limits.killGraceMs });
 }
 
 async function handBack(deps: FrameDeps, session: Session, frame: Frame<"handback">): Promise<void> {

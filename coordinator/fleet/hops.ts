@@ -1,6 +1,7 @@
 import type { CallKey, TaskId } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
+import type { RenewedLeases } from "../leases/gather-renewals.ts";
 import type { HeldLeases } from "../leases/hold-leases.ts";
 import type { ParkedBy } from "../records.ts";
 
@@ -17,7 +18,7 @@ export interface Hops {
     hold: { readonly state?: "accepted" | "running"; readonly holder?: string },
   ): Promise<HeldLeases>;
   /** A renewal waits a little, to be committed with those of others. */
-  renewLeases(leases: readonly AttemptName[]): Promise<HeldLeases>;
+  renewLeases(leases: readonly AttemptName[]): Promise<RenewedLeases>;
   giveBack(lease: AttemptName, why: "handback" | "omitted"): Promise<void>;
   settleReport(report: Report, agent: string): Promise<"settled" | "retried" | "repeated" | "stale" | "contradicted">;
   publishCalls(attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale">;
@@ -44,7 +45,7 @@ export interface Hops {
     | { readonly kind: "unavailable"; readonly why: string }
   >;
   /** Which of these attempts were to be ended, and why: the agent may not have heard it. */
-  cancelReasons(leases: readonly AttemptName[]): Promise<readonly (AttemptName & { readonly reason: string })[]>;
+  cancelReasons(leases: readonly AttemptName[]): Promise<RenewedLeases["stops"]>;
   /** Leases that an older session of an agent holds. */
   heldBy(agent: string): Promise<readonly AttemptName[]>;
 }

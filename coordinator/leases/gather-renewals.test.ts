@@ -6,6 +6,7 @@ import { gatherRenewals } from "./gather-renewals.ts";
 
 const lease = (name: string, fence = 1): AttemptName => ({ task: name as TaskId, fence });
 
+/** Whatever is called `doomed` is to end. */
 function stand(renew: (leases: readonly AttemptName[]) => readonly AttemptName[]) {
   const clock = new ManualClock();
   const asked: (readonly AttemptName[])[] = [];
@@ -15,7 +16,8 @@ function stand(renew: (leases: readonly AttemptName[]) => readonly AttemptName[]
     renew: async (leases) => {
       asked.push(leases);
       const held = renew(leases);
-      return { held, stale: leases.filter((one) => !held.includes(one)) };
+      const stops = held.filter(({ task }) => task === "doomed").map((one) => ({ ...one, reason: "enough" }));
+      return { held, stale: leases.filter((one) => !held.includes(one)), stops };
     },
   });
   return { clock, asked, gathered };
@@ -25,15 +27,16 @@ test("renewals of half a second are committed together, each lease once, and eac
   const { clock, asked, gathered } = stand((leases) => leases.filter(({ task }) => task !== "lost"));
   const first = gathered([lease("a"), lease("lost")]);
   clock.pass(400);
-  const second = gathered([lease("b"), lease("a")]);
+  const second = gathered([lease("doomed"), lease("a")]);
   expect(asked).toEqual([]);
   clock.pass(100);
-  expect(await first).toEqual({ held: [lease("a")], stale: [lease("lost")] });
-  expect(await second).toEqual({ held: [lease("b"), lease("a")], stale: [] });
-  expect(asked).toEqual([[lease("a"), lease("lost"), lease("b")]]);
+  expect(await first).toEqual({ held: [lease("a")], stale: [lease("lost")], stops: [] });
+  const stops = [{ ...lease("doomed"), reason: "enough" }];
+  expect(await second).toEqual({ held: [lease("doomed"), lease("a")], stale: [], stops });
+  expect(asked).toEqual([[lease("a"), lease("lost"), lease("doomed")]]);
   const third = gathered([lease("a", 2)]);
   clock.pass(500);
-  expect(await third).toEqual({ held: [lease("a", 2)], stale: [] });
+  expect(await third).toEqual({ held: [lease("a", 2)], stale: [], stops: [] });
 });
 
 test("what the engine refuses is refused to all, and the next are asked anew", async () => {
@@ -48,5 +51,5 @@ test("what the engine refuses is refused to all, and the next are asked anew", a
   away = false;
   const again = gathered([lease("a")]);
   clock.pass(500);
-  expect(await again).toEqual({ held: [lease("a")], stale: [] });
+  expect(await again).toEqual({ held: [lease("a")], stale: [], stops: [] });
 });

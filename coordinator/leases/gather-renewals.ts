@@ -2,6 +2,14 @@ import type { Clock } from "#shared/ports.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
 import type { HeldLeases } from "./hold-leases.ts";
 
+export interface RenewedLeases extends HeldLeases {
+  /**
+   * Of those held, the attempts that are to end, and why: another coordinator may have decided it, and a frame that said
+   * so may have been lost with its connection.
+   */
+  readonly stops: readonly (AttemptName & { readonly reason: string })[];
+}
+
 /** The part of a lease's time for which its renewal waits for others: half a second of 30. */
 const gatherPart = 1 / 60;
 
@@ -9,7 +17,7 @@ export interface GatherDeps {
   readonly clock: Clock;
   readonly leaseTtlMs: number;
   /** Renews leases of whichever partitions. */
-  readonly renew: (leases: readonly AttemptName[]) => Promise<HeldLeases>;
+  readonly renew: (leases: readonly AttemptName[]) => Promise<RenewedLeases>;
 }
 
 /**
@@ -17,7 +25,7 @@ export interface GatherDeps {
  * ten leases in it do. Each caller is told of its own leases; all are refused together when the engine refuses.
  */
 export function gatherRenewals({ clock, leaseTtlMs, renew }: GatherDeps): GatherDeps["renew"] {
-  let waiting: { readonly leases: readonly AttemptName[]; readonly answer: PromiseWithResolvers<HeldLeases> }[] = [];
+  let waiting: { readonly leases: readonly AttemptName[]; readonly answer: PromiseWithResolvers<RenewedLeases> }[] = [];
   const renewAll = async () => {
     const together = waiting;
     waiting = [];
@@ -25,16 +33,17 @@ export function gatherRenewals({ clock, leaseTtlMs, renew }: GatherDeps): Gather
     try {
       const outcome = await renew([...named.values()]);
       const held = new Set(outcome.held.map(nameOf));
+      const stops = new Map(outcome.stops.map((stop) => [nameOf(stop), stop]));
       for (const { leases, answer } of together) {
         const { yes = [], no = [] } = Object.groupBy(leases, (lease) => (held.has(nameOf(lease)) ? "yes" : "no"));
-        answer.resolve({ held: yes, stale: no });
+        answer.resolve({ held: yes, stale: no, stops: yes.flatMap((lease) => stops.get(nameOf(lease)) ?? []) });
       }
     } catch (error) {
       for (const { answer } of together) answer.reject(error);
     }
   };
   return async (leases) => {
-    const answer = Promise.withResolvers<HeldLeases>();
+    const answer = Promise.withResolvers<RenewedLeases>();
     waiting.push({ leases, answer });
     if (waiting.length === 1) clock.after(leaseTtlMs * gatherPart, () => void renewAll());
     return await answer.promise;
