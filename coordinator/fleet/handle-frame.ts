@@ -109,9 +109,12 @@ async function hold(
 
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
   session.hear(frame.leases);
+  const known = new Set(frame.leases.filter((lease) => isHeld(session, lease)));
   const { held, stale, stops } = await deps.hops.renewLeases(frame.leases);
   if (held.length > 0) session.send({ t: "renewed", leases: [...held] });
-  tellStale(deps, session, stale);
+  // What was reported meanwhile is over, not stale.
+  const gone = stale.filter((lease) => isHeld(session, lease) || !known.has(lease));
+  tellStale(deps, session, gone);
   for (const stop of stops) session.send({ t: "stop", ...stop, graceMs: limits.killGraceMs });
 }
 
