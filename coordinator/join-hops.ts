@@ -18,7 +18,7 @@ import type { Call, Value } from "#shared/protocol/common.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
-import { gatherRenewals, type RenewedLeases } from "./leases/gather-renewals.ts";
+import { gatherRenewals } from "./leases/gather-renewals.ts";
 import { giveBack } from "./leases/give-back.ts";
 import { createHeldBy } from "./leases/held-by.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
@@ -29,7 +29,7 @@ import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } 
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
 import { isCrash, type Successor, settleReport } from "./settle/settle-report.ts";
-import type { Runs } from "./stages.ts";
+import type { RenewedLeases, Runs } from "./stages.ts";
 import type { KeptBlobs } from "./state/blob-records.ts";
 import { digestsOf } from "./state/blob-refs.ts";
 import { isEverything, isSettled } from "./state/final-records.ts";

@@ -189,21 +189,6 @@ describe("a lease", () => {
     expect(rows).toEqual([]);
   });
 
-  it("C14 that is reported while its renewal waits for others is over, and only one that was never held is stale", async () => {
-    const journey = await start();
-    const agent = await connect(journey, 1, 1);
-    await journey.open();
-    agent.calls(await agent.lease(), [taskCall("work#1")]);
-    const { task: id, fence } = await agent.lease();
-    agent.send({ t: "renew", leases: [{ task: id, fence }] });
-    agent.done({ task: id, fence });
-    agent.send({ t: "renew", leases: [{ task: id, fence: fence - 1 }] });
-    await agent.next("stale");
-    expect(agent.received.filter(({ t }) => t === "stale")).toEqual([
-      { t: "stale", leases: [{ task: id, fence: fence - 1 }] },
-    ]);
-  });
-
   it("C11 that a report has ended puts nothing into the queue, although its expiry is decided in the same batch", async () => {
     const journey = await start({ tasks: { work: { retry: { attempts: 3, backoffMs: 60_000 } } } });
     const agent = await connect(journey, 1, 1);

@@ -1,9 +1,8 @@
 import type { CallKey, TaskId } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
-import type { RenewedLeases } from "../leases/gather-renewals.ts";
-import type { HeldLeases } from "../leases/hold-leases.ts";
 import type { ParkedBy } from "../records.ts";
+import type { HeldLeases, RenewedLeases } from "../stages.ts";
 
 /** An attempt that has a frame's sender behind it. */
 export interface Attempt extends AttemptName {

@@ -1,14 +1,6 @@
 import type { Clock } from "#shared/ports.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
-import type { HeldLeases } from "./hold-leases.ts";
-
-export interface RenewedLeases extends HeldLeases {
-  /**
-   * Of those held, the attempts that are to end, and why: another coordinator may have decided it, and a frame that said
-   * so may have been lost with its connection.
-   */
-  readonly stops: readonly (AttemptName & { readonly reason: string })[];
-}
+import type { RenewedLeases } from "../stages.ts";
 
 /** The part of a lease's time for which its renewal waits for others: half a second of 30. */
 const gatherPart = 1 / 60;
