@@ -40,6 +40,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./commands/register-workflow.ts")).addRegisterWorkflow,
   },
   {
+    name: "generate-server-code",
+    group: "Projects",
+    summary: "make typed message code from a folder of JSON Schemas",
+    load: async () => (await import("./commands/generate-server-code.ts")).addGenerateServerCode,
+  },
+  {
     name: "run",
     group: "Runs",
     summary: "start a run, watch it, print its output",

@@ -1,0 +1,36 @@
+/** Words of a name: `from-agent.v2`, `from_agent` and `fromAgent` have the same ones, save for case. */
+const wordsOf = (text: string): string[] =>
+  text
+    .normalize("NFKC")
+    .replaceAll(/([\p{Ll}\p{Nd}])(\p{Lu})/gu, "$1 $2")
+    .split(/[^\p{L}\p{Nd}]+/u)
+    .filter((word) => word !== "");
+
+const withCapital = (word: string): string => word.slice(0, 1).toUpperCase() + word.slice(1);
+
+/** `run-view` as `RunView`; empty where the text has neither letter nor digit. */
+export function typeName(text: string): string {
+  const name = wordsOf(text).map(withCapital).join("");
+  return /^\p{Nd}/u.test(name) ? `T${name}` : name;
+}
+
+/** `word-count` as `wordCount`, what TypeScript calls a function. */
+export function functionName(text: string): string {
+  const name = typeName(text);
+  // `HTTPGet` stays: its words are not known.
+  return /^\p{Lu}{2}/u.test(name) ? name : name.slice(0, 1).toLowerCase() + name.slice(1);
+}
+
+/** `wordCount` as `word_count`, what Python calls a function, a module and a package. */
+export function snakeName(text: string): string {
+  const name = wordsOf(text).join("_").toLowerCase();
+  return /^\p{Nd}/u.test(name) ? `_${name}` : name;
+}
+
+/** The name, or the first of `name2`, `name3` … that is not taken. It is then. */
+export function takeName(name: string, taken: Set<string>): string {
+  let free = name;
+  for (let count = 2; taken.has(free); count++) free = `${name}${count}`;
+  taken.add(free);
+  return free;
+}
