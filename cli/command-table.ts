@@ -40,6 +40,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./commands/register-workflow.ts")).addRegisterWorkflow,
   },
   {
+    name: "generate",
+    group: "Projects",
+    summary: "make typed functions that call another project's tasks and workflows",
+    load: async () => (await import("./commands/generate.ts")).addGenerate,
+  },
+  {
     name: "generate-server-code",
     group: "Projects",
     summary: "make typed message code from a folder of JSON Schemas",

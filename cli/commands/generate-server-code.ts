@@ -2,11 +2,11 @@ import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Cli, note } from "../cli.ts";
 import { collect, type SaltCommand } from "../command.ts";
+import { type Language, languages, parseLanguage } from "../generate/languages.ts";
 import { readSchemas } from "../generate/read-schemas.ts";
-import { type Language, languages, serverCode } from "../generate/server-code.ts";
+import { serverCode } from "../generate/server-code.ts";
 import { type Tree, writeTree } from "../generate/write-tree.ts";
 import { printJson } from "../output.ts";
-import { usageProblem } from "../usage.ts";
 
 export function addGenerateServerCode(root: SaltCommand, cli: Cli): void {
   root
@@ -48,14 +48,7 @@ export function addGenerateServerCode(root: SaltCommand, cli: Cli): void {
 }
 
 function languagesOf(given: readonly string[] = languages): Language[] {
-  const known = given.map((word) => parseLanguage(word));
-  return [...new Set(known)];
-}
-
-export function parseLanguage(word: string): Language {
-  const language = languages.find((one) => one === word);
-  if (language !== undefined) return language;
-  throw usageProblem(`There is no code for '${word}'.`, word, languages);
+  return [...new Set(given.map(parseLanguage))];
 }
 
 function treeOf(chosen: readonly Language[], make: (language: Language) => Tree): Tree {

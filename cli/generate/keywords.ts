@@ -6,7 +6,7 @@ export const passedOver: ReadonlySet<string> = new Set([
   ...["readOnly", "writeOnly", "format", "pattern", "minLength", "maxLength"],
   ...["contentEncoding", "contentMediaType", "contentSchema", "minimum", "maximum", "exclusiveMinimum"],
   ...["exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "contains", "minContains"],
-  ...["maxContains", "minProperties", "maxProperties", "dependentRequired"],
+  ...["maxContains", "minProperties", "maxProperties", "dependentRequired", "discriminator"],
 ]);
 
 /** What makes the type. */

@@ -97,18 +97,23 @@ function relativeModule(from: ModuleModel, target: ModuleModel): string {
   return ".".repeat(folder.length - common + 1) + target.path.slice(common).map(pythonModuleName).join(".");
 }
 
-/** `lines` is the code without what people read, by which the names that it needs are found. */
+/**
+ * `lines` is the code without what people read, by which the names that it needs are found; `late` has the names of types that
+ * are texts, since they name themselves.
+ */
 export function printPythonTypes(
   module: ModuleModel,
   names: Names,
   circular: ReadonlySet<ModuleModel> = new Set(),
-): { classes: string; lines: string } {
+): { readonly classes: string; readonly lines: string; readonly late: ReadonlySet<string> } {
   const ordered = orderTypes(module, (type) => (type.shape.kind === "object" ? type.shape.bases : typesNamed(type)));
   const before = new Set<TypeModel>();
+  const lateNames = new Set<string>();
   const printed = ordered.map((type) => {
     const late = (named: TypeModel) => circular.has(named.module) || (named.module === module && !before.has(named));
     const text =
       type.shape.kind === "object" ? classText(type, type.shape, names) : aliasText(type, type.shape, names, late);
+    if (type.shape.kind !== "object" && typesNamed(type).some(late)) lateNames.add(type.name);
     before.add(type);
     return text;
   });
@@ -118,7 +123,7 @@ export function printPythonTypes(
   const lines = [...fields, ...ordered.map((type) => (type.shape.kind === "object" ? "TypedDict" : "TypeAlias"))].join(
     "\n",
   );
-  return { classes: printed.join("\n\n\n"), lines };
+  return { classes: printed.join("\n\n\n"), lines, late: lateNames };
 }
 
 function aliasText(type: TypeModel, shape: Shape, names: Names, late: (named: TypeModel) => boolean): string {
@@ -212,13 +217,13 @@ export function docText(text: string | null): string[] {
 const natives: Readonly<Record<NativeTag, string>> = {
   date: "datetime",
   bytes: "bytes",
-  bigint: "int",
+  bigint: "BigInt",
   decimal: "Decimal",
-  map: "dict[Any, Any]",
+  map: "Map[Any, Any]",
   set: "set[Any]",
   uuid: "UUID",
   duration: "timedelta",
-  file: "File",
+  file: "FileValue",
   error: "Exception",
 };
 

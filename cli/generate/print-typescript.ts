@@ -29,7 +29,7 @@ function pathTo(target: ModuleModel, from: ModuleModel): string {
 export function printTypescriptType(type: TypeModel, names: ReadonlyMap<TypeModel, string>): string {
   const about = comment(type.description, "");
   const name = names.get(type) ?? type.name;
-  if (type.shape.kind !== "object") return `${about}export type ${name} = ${aliasText(type.shape, names, name)};`;
+  if (type.shape.kind !== "object") return `${about}export type ${name} =${aliasText(type.shape, names, name)};`;
   const bases = type.shape.bases.map((base) => names.get(base) ?? base.name);
   const head = `${about}export interface ${name}${bases.length > 0 ? ` extends ${bases.join(", ")}` : ""}`;
   const lines = fieldLines(type.shape, names);
@@ -49,8 +49,8 @@ const propertyText = (name: string): string => (/^[A-Za-z_$][\w$]*$/.test(name) 
 /** A union that is too long for a line has one of its types a line. */
 function aliasText(shape: Shape, names: ReadonlyMap<TypeModel, string>, name: string): string {
   const line = typescriptText(shape, names);
-  if (line.length + name.length + "export type  = ;".length <= widthMax) return line;
-  if (shape.kind !== "union" && shape.kind !== "literal") return line;
+  const fits = line.length + name.length + "export type  = ;".length <= widthMax;
+  if (fits || (shape.kind !== "union" && shape.kind !== "literal")) return ` ${line}`;
   return optionTexts(shape, names)
     .map((option) => `\n  | ${option}`)
     .join("");

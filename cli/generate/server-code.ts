@@ -1,5 +1,6 @@
 import { SaltError } from "#shared/domain/errors.ts";
 import { buildModel } from "./build-model.ts";
+import type { Language } from "./languages.ts";
 import type { ModuleModel } from "./model.ts";
 import { typeName } from "./names.ts";
 import type { SchemaDocument } from "./place.ts";
@@ -7,9 +8,6 @@ import { printPythonModule, pythonModuleName } from "./print-python.ts";
 import { cleanLines, printTypescriptModule } from "./print-typescript.ts";
 import type { SchemaSource } from "./read-schemas.ts";
 import { generatedMark, type Tree } from "./write-tree.ts";
-
-export const languages = ["python", "typescript"] as const;
-export type Language = (typeof languages)[number];
 
 /** What generated code of either language names itself. */
 const reserved = new Set([
