@@ -14,11 +14,11 @@ export function typeName(text: string): string {
   return /^\p{Nd}/u.test(name) ? `T${name}` : name;
 }
 
-/** `word-count` as `wordCount`, what TypeScript calls a function. */
+/** `word-count` as `wordCount`, what TypeScript calls a function. A first word in capitals stays. */
 export function functionName(text: string): string {
-  const name = typeName(text);
-  // `HTTPGet` stays: its words are not known.
-  return /^\p{Lu}{2}/u.test(name) ? name : name.slice(0, 1).toLowerCase() + name.slice(1);
+  const [first = "", ...rest] = wordsOf(text);
+  const begin = /^\p{Lu}{2}/u.test(first) ? first : first.slice(0, 1).toLowerCase() + first.slice(1);
+  return begin + rest.map(withCapital).join("");
 }
 
 /** `wordCount` as `word_count`, what Python calls a function, a module and a package. */

@@ -142,51 +142,48 @@ function aliasText(type: TypeModel, shape: Shape, names: Names, late: (named: Ty
  */
 function classText(type: TypeModel, shape: ObjectShape, names: Names): string {
   const name = names.get(type) ?? type.name;
+  const { plain: own, odd } = sortFields(shape, names);
+  const isOptional = ({ required }: Field) => !required;
   const bases = shape.bases.map((base) => names.get(base) ?? base.name);
-  const required = shape.fields.filter((field) => field.required);
-  const optional = shape.fields.filter((field) => !field.required);
-  // A field that is called what an annotation of its class names would hide it.
-  const annotations = shape.fields.map((field) => pythonText(field.shape, names).replaceAll(/"(?:[^"\\]|\\.)*"/g, ""));
-  const words = new Set(annotations.flatMap((text) => text.match(/\w+/g) ?? []));
-  const isPlain = ({ name: key }: Field) =>
-    /^(?!__)[A-Za-z_][A-Za-z0-9_]*$/.test(key) && !pythonKeywords.has(key) && !words.has(key);
-  const about = docText(type.description);
-  const parts: string[] = [];
-  const part = (suffix: string, fields: readonly Field[], total: boolean) => {
-    const partName = `_${name}${suffix}`;
-    parts.push(
-      fields.every(isPlain)
-        ? classPart(partName, fields, total, names)
-        : functionalPart(partName, fields, total, names),
-    );
-    bases.unshift(partName);
-  };
-  if (optional.length > 0 && (required.length > 0 || bases.length > 0 || !optional.every(isPlain)))
-    part("Optional", optional, false);
-  if (!required.every(isPlain)) part("Required", required, true);
-  const own = required.every(isPlain) ? required : [];
-  const rest = own.length === 0 && bases.length === 0 ? optional : own;
-  const total = rest === optional && optional.length > 0 ? ", total=false" : "";
-  const head = `class ${name}(${[...(bases.length > 0 ? bases : ["TypedDict"])].join(", ")}${total.replace("false", "False")}):`;
-  const lines = [...about, ...rest.flatMap((field) => fieldLines(field, names))];
-  parts.push([head, ...(lines.length > 0 ? lines : ["    pass"])].join("\n"));
-  return parts.join("\n\n\n");
+  const alone = odd.length === 0 && bases.length === 0 && own.every(isOptional);
+  const optional = alone ? [] : own.filter(isOptional);
+  const parts = [
+    { suffix: "Optional", fields: optional, print: classPart },
+    { suffix: "OptionalKeys", fields: odd.filter(isOptional), print: functionalPart },
+    { suffix: "Keys", fields: odd.filter((field) => field.required), print: functionalPart },
+  ].filter(({ fields }) => fields.length > 0);
+  const all = [...parts.map(({ suffix }) => `_${name}${suffix}`).reverse(), ...bases];
+  const lines = [
+    `class ${name}(${all.length > 0 ? all.join(", ") : "TypedDict"}${alone && own.length > 0 ? ", total=False" : ""}):`,
+    ...docText(type.description),
+    ...own.filter((field) => !optional.includes(field)).flatMap((field) => fieldLines(field, names)),
+  ];
+  if (lines.length === 1) lines.push("    pass");
+  return [
+    ...parts.map(({ suffix, fields, print }) => print(`_${name}${suffix}`, fields, names)),
+    lines.join("\n"),
+  ].join("\n\n\n");
 }
 
-const classPart = (name: string, fields: readonly Field[], total: boolean, names: Names): string =>
-  [
-    `class ${name}(TypedDict${total ? "" : ", total=False"}):`,
-    ...fields.flatMap((field) => fieldLines(field, names)),
-  ].join("\n");
+/** `odd` are those that cannot be attributes of the class: a field that is called what an annotation names would hide it. */
+function sortFields({ fields }: ObjectShape, names: Names): { readonly plain: Field[]; readonly odd: Field[] } {
+  const annotations = fields.map((field) => pythonText(field.shape, names).replaceAll(/"(?:[^"\\]|\\.)*"/g, ""));
+  const words = new Set([...pythonKeywords, ...annotations.flatMap((text) => text.match(/\w+/g) ?? [])]);
+  const isPlain = ({ name }: Field) => /^(?!__)[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !words.has(name);
+  return { plain: fields.filter(isPlain), odd: fields.filter((field) => !isPlain(field)) };
+}
 
-const functionalPart = (name: string, fields: readonly Field[], total: boolean, names: Names): string =>
+const classPart = (name: string, fields: readonly Field[], names: Names): string =>
+  [`class ${name}(TypedDict, total=False):`, ...fields.flatMap((field) => fieldLines(field, names))].join("\n");
+
+const functionalPart = (name: string, fields: readonly Field[], names: Names): string =>
   [
     `${name} = TypedDict(`,
     `    "${name}",`,
     "    {",
     ...fields.map(({ name: key, shape }) => `        ${JSON.stringify(key)}: ${quoted(pythonText(shape, names))},`),
     "    },",
-    ...(total ? [] : ["    total=False,"]),
+    ...(fields.every((field) => field.required) ? [] : ["    total=False,"]),
     ")",
   ].join("\n");
 

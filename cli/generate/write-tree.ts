@@ -33,10 +33,13 @@ export async function writeTree(folder: string, tree: Tree): Promise<void> {
   } catch (error) {
     throw unwritable(folder, error);
   } finally {
-    await rm(fresh, { recursive: true, force: true });
-    await rm(old, { recursive: true, force: true });
+    await removeRest(fresh);
+    await removeRest(old);
   }
 }
+
+/** What is left beside the place does no harm: the error that left it matters more. */
+const removeRest = (place: string): Promise<void> => rm(place, { recursive: true, force: true }).catch(() => undefined);
 
 async function swap(place: string, fresh: string, old: string): Promise<void> {
   const before = await rename(place, old).then(
@@ -66,7 +69,7 @@ export async function writeGenerated(file: string, text: string): Promise<void> 
   } catch (error) {
     throw unwritable(file, error);
   } finally {
-    await rm(fresh, { force: true });
+    await removeRest(fresh);
   }
 }
 

@@ -9,147 +9,147 @@ from typing import Literal, TypeAlias, TypedDict
 
 from ..common.names import CallKey, Sha256
 
-_TaggedDateRequired = TypedDict(
-    "_TaggedDateRequired",
+_TaggedDateKeys = TypedDict(
+    "_TaggedDateKeys",
     {
         "$salt": 'Literal["date"]',
-        "v": "str",
     },
 )
 
 
-class TaggedDate(_TaggedDateRequired):
+class TaggedDate(_TaggedDateKeys):
     """A time, RFC 3339, years 1 to 9999."""
+    v: str
 
 
-_TaggedBytesRequired = TypedDict(
-    "_TaggedBytesRequired",
+_TaggedBytesKeys = TypedDict(
+    "_TaggedBytesKeys",
     {
         "$salt": 'Literal["bytes"]',
-        "v": "str",
     },
 )
 
 
-class TaggedBytes(_TaggedBytesRequired):
+class TaggedBytes(_TaggedBytesKeys):
     """Bytes, in base64."""
+    v: str
 
 
-_TaggedBigintRequired = TypedDict(
-    "_TaggedBigintRequired",
+_TaggedBigintKeys = TypedDict(
+    "_TaggedBigintKeys",
     {
         "$salt": 'Literal["bigint"]',
-        "v": "str",
     },
 )
 
 
-class TaggedBigint(_TaggedBigintRequired):
+class TaggedBigint(_TaggedBigintKeys):
     """An integer of any size, in decimal."""
+    v: str
 
 
-_TaggedDecimalRequired = TypedDict(
-    "_TaggedDecimalRequired",
+_TaggedDecimalKeys = TypedDict(
+    "_TaggedDecimalKeys",
     {
         "$salt": 'Literal["decimal"]',
-        "v": "str",
     },
 )
 
 
-class TaggedDecimal(_TaggedDecimalRequired):
+class TaggedDecimal(_TaggedDecimalKeys):
     """An exact decimal number, as it was written."""
+    v: str
 
 
-_TaggedMapRequired = TypedDict(
-    "_TaggedMapRequired",
+_TaggedMapKeys = TypedDict(
+    "_TaggedMapKeys",
     {
         "$salt": 'Literal["map"]',
-        "v": "list[list[EncodedValue]]",
     },
 )
 
 
-class TaggedMap(_TaggedMapRequired):
+class TaggedMap(_TaggedMapKeys):
     """A map: pairs of key and value, in order."""
+    v: list[list[EncodedValue]]
 
 
-_TaggedSetRequired = TypedDict(
-    "_TaggedSetRequired",
+_TaggedSetKeys = TypedDict(
+    "_TaggedSetKeys",
     {
         "$salt": 'Literal["set"]',
-        "v": "list[EncodedValue]",
     },
 )
 
 
-class TaggedSet(_TaggedSetRequired):
+class TaggedSet(_TaggedSetKeys):
     """A set: its members, in order."""
+    v: list[EncodedValue]
 
 
-_TaggedUuidRequired = TypedDict(
-    "_TaggedUuidRequired",
+_TaggedUuidKeys = TypedDict(
+    "_TaggedUuidKeys",
     {
         "$salt": 'Literal["uuid"]',
-        "v": "str",
     },
 )
 
 
-class TaggedUuid(_TaggedUuidRequired):
+class TaggedUuid(_TaggedUuidKeys):
     """A UUID."""
+    v: str
 
 
-_TaggedDurationRequired = TypedDict(
-    "_TaggedDurationRequired",
+_TaggedDurationKeys = TypedDict(
+    "_TaggedDurationKeys",
     {
         "$salt": 'Literal["duration"]',
-        "v": "str",
     },
 )
 
 
-class TaggedDuration(_TaggedDurationRequired):
+class TaggedDuration(_TaggedDurationKeys):
     """A length of time: `PT90.5S`."""
+    v: str
 
 
-_TaggedRefRequired = TypedDict(
-    "_TaggedRefRequired",
+_TaggedRefKeys = TypedDict(
+    "_TaggedRefKeys",
     {
         "$salt": 'Literal["ref"]',
-        "v": "CallKey",
     },
 )
 
 
-class TaggedRef(_TaggedRefRequired):
+class TaggedRef(_TaggedRefKeys):
     """The output of another call of the run, by its key."""
+    v: CallKey
 
 
-_TaggedFileRequired = TypedDict(
-    "_TaggedFileRequired",
+_TaggedFileKeys = TypedDict(
+    "_TaggedFileKeys",
     {
         "$salt": 'Literal["file"]',
-        "v": "TaggedFileV",
     },
 )
 
 
-class TaggedFile(_TaggedFileRequired):
+class TaggedFile(_TaggedFileKeys):
     """Bytes in the blob store."""
+    v: TaggedFileV
 
 
-_TaggedErrorRequired = TypedDict(
-    "_TaggedErrorRequired",
+_TaggedErrorKeys = TypedDict(
+    "_TaggedErrorKeys",
     {
         "$salt": 'Literal["error"]',
-        "v": "TaggedErrorV",
     },
 )
 
 
-class TaggedError(_TaggedErrorRequired):
+class TaggedError(_TaggedErrorKeys):
     """An error: its class, its message, and perhaps what caused it."""
+    v: TaggedErrorV
 
 
 # A value as it stands in its text.
