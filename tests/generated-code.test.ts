@@ -4,9 +4,13 @@ import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { languages } from "#cli/generate/languages.ts";
+import { serverCode } from "#cli/generate/server-code.ts";
+import { writeTree } from "#cli/generate/write-tree.ts";
 import { docBlocks, hasLines } from "./support/doc-blocks.ts";
 import { type ExampleName, registerExample } from "./support/example.ts";
 import { checkPython, checkTypescript, findPythonTools } from "./support/python-tools.ts";
+import { randomSchemas } from "./support/random-schemas.ts";
 import { saltFolder } from "./support/salt-process.ts";
 import { type Salt, startSalt } from "./support/start-salt.ts";
 
@@ -146,10 +150,10 @@ describe("the examples", () => {
     const use = (amount: string) =>
       `from orders import charge\n\nref = charge({"reference": "r", "card": "c", "amount": ${amount}}, key="mine")\n`;
     await writeFile(path.join(python, "use.py"), use("3"));
-    const path_ = { MYPYPATH: await pythonPath() };
-    await checkPython(tools ?? "", python, path_);
+    const search = { MYPYPATH: await pythonPath() };
+    await checkPython(tools ?? "", python, search);
     await writeFile(path.join(python, "use.py"), use('"3"'));
-    await expect(checkPython(tools ?? "", python, path_)).rejects.toThrow(/use\.py:3: error: Argument 1 to "charge"/);
+    await expect(checkPython(tools ?? "", python, search)).rejects.toThrow(/use\.py:3: error: Argument 1 to "charge"/);
   });
 });
 
@@ -197,5 +201,19 @@ describe("the protocols' own schemas", () => {
 
   test.skipIf(tools === null)("and mypy --strict and ruff", { timeout: 60_000 }, async () => {
     await checkPython(tools ?? "", path.join(salt.folder, "protocol", "python"));
+  });
+});
+
+describe("schemas drawn at random", () => {
+  const seed = Number(process.env.SALT_SEED ?? 1);
+
+  test.skipIf(tools === null)("make code that passes tsc, mypy --strict and ruff", { timeout: 60_000 }, async () => {
+    console.info(`seed ${seed}`);
+    const place = path.join(salt.folder, "random");
+    const sources = randomSchemas(seed);
+    for (const language of languages) await writeTree(path.join(place, language), serverCode(sources, language));
+    await writeTsconfig(place);
+    await checkTypescript(place);
+    await checkPython(tools ?? "", path.join(place, "python"));
   });
 });

@@ -38,6 +38,7 @@ export function buildModel(documents: readonly SchemaDocument[], options: BuildO
     readType(build, each);
     each.type.module.types.push(each.type);
   }
+  for (const { type, document, pointer } of declared.values()) refuseItself(type, document, pointer);
   for (const { type, document, pointer } of declared.values()) checkBases(type, document, pointer);
 }
 
@@ -68,6 +69,25 @@ function definitionsOf(document: SchemaDocument): Definition[] {
 /** A file that has no others is a set of definitions, and itself no type. */
 const libraryKeywords = new Set(["$schema", "$id", "$comment", "title", "description", "$defs", "definitions"]);
 
+/** A type may hold itself in a list, a map or an object, and cannot be itself. */
+function refuseItself(type: TypeModel, document: SchemaDocument, pointer: string): void {
+  const seen = new Set<TypeModel>();
+  const open = [...isOf(type)];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next === type) throw invalid(document, pointer, `'${type.name}' is itself, by what it refers to`);
+    if (seen.has(next)) continue;
+    seen.add(next);
+    open.push(...isOf(next));
+  }
+}
+
+/** What a value of the type is one of, or all of. */
+function isOf({ shape }: TypeModel): readonly TypeModel[] {
+  if (shape.kind === "named") return [shape.type];
+  if (shape.kind === "union") return shape.of.flatMap((one) => (one.kind === "named" ? [one.type] : []));
+  return shape.kind === "object" ? shape.bases : [];
+}
+
 function checkBases(type: TypeModel, document: SchemaDocument, pointer: string): void {
   if (type.shape.kind !== "object") return;
   const own = new Set(type.shape.fields.map((field) => field.name));
@@ -87,8 +107,8 @@ function checkBases(type: TypeModel, document: SchemaDocument, pointer: string):
   }
 }
 
-function fieldNames(type: TypeModel, above: readonly TypeModel[] = []): string[] {
-  if (type.shape.kind !== "object" || above.includes(type)) return [];
-  const inherited = type.shape.bases.flatMap((base) => fieldNames(base, [...above, type]));
+function fieldNames(type: TypeModel): string[] {
+  if (type.shape.kind !== "object") return [];
+  const inherited = type.shape.bases.flatMap(fieldNames);
   return [...type.shape.fields.map((field) => field.name), ...inherited];
 }

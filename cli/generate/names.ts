@@ -34,3 +34,17 @@ export function takeName(name: string, taken: Set<string>): string {
   taken.add(free);
   return free;
 }
+
+/** Words that no parameter, field of a class or module can be called. */
+export const pythonKeywords: ReadonlySet<string> = new Set(
+  (
+    "False None True and as assert async await break class continue def del elif else except finally for from global " +
+    "if import in is lambda nonlocal not or pass raise return try while with yield"
+  ).split(" "),
+);
+
+/** The name of a module or package, for a file or folder. */
+export function pythonModuleName(name: string): string {
+  const snake = snakeName(name);
+  return pythonKeywords.has(snake) ? `${snake}_` : snake;
+}

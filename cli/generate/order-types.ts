@@ -20,6 +20,34 @@ export function isCircular(module: ModuleModel, named: ModuleModel): boolean {
   return false;
 }
 
+/** The types that a type is made of when it is: those that an alias names, and again of these. Objects are made without. */
+function made(type: TypeModel): Set<TypeModel> {
+  const found = new Set<TypeModel>();
+  const open = [type];
+  for (let next = open.pop(); next !== undefined; next = open.pop()) {
+    if (next.shape.kind === "object") continue;
+    for (const named of typesNamed(next)) {
+      if (found.has(named)) continue;
+      found.add(named);
+      open.push(named);
+    }
+  }
+  return found;
+}
+
+/**
+ * Whether a type's alias in Python is a text: it is made of itself, or of what its module cannot import when it is made, or of
+ * an alias that is a text.
+ */
+export function isText(type: TypeModel): boolean {
+  const parts = [type, ...made(type)].filter(({ shape }) => shape.kind !== "object");
+  return parts.some(
+    (part) =>
+      made(part).has(part) ||
+      typesNamed(part).some((named) => named.module !== part.module && isCircular(part.module, named.module)),
+  );
+}
+
 /** The types of a module such that each comes after those of the module that `needs` gives, but for circles. */
 export function orderTypes(module: ModuleModel, needs: (type: TypeModel) => readonly TypeModel[]): TypeModel[] {
   const ordered = new Set<TypeModel>();

@@ -1,6 +1,6 @@
-import { snakeName, takeName } from "./names.ts";
-import { localNames } from "./order-types.ts";
-import { docText, printPythonTypes, pythonKeywords } from "./print-python.ts";
+import { pythonKeywords, snakeName, takeName } from "./names.ts";
+import { isText, localNames } from "./order-types.ts";
+import { docText, linterLines, printPythonTypes } from "./print-python.ts";
 import type { Stub, StubModule } from "./stubs.ts";
 
 const libraries = [
@@ -14,9 +14,9 @@ const sdkNames = ["BigInt", "FileValue", "Map", "Ref", "call"] as const;
 /** A module of functions, each of which calls what it is named after by `salt.call`. */
 export function printPythonStubs({ header, module, stubs }: StubModule): string {
   const names = localNames(module);
-  const { classes, lines, late } = printPythonTypes(module, names);
+  const { classes, lines } = printPythonTypes(module, names);
   const taken = new Set<string>([...pythonKeywords, ...names.values(), ...sdkNames, "datetime", "timedelta"]);
-  const functions = stubs.map((stub) => functionText(stub, functionNameOf(stub, taken), late));
+  const functions = stubs.map((stub) => functionText(stub, functionNameOf(stub, taken)));
   const words = new Set(`${lines} ${stubs.length > 0 ? "Any Ref call" : ""}`.match(/\w+/g));
   const used = (candidates: readonly string[]): string => candidates.filter((name) => words.has(name)).join(", ");
   const standard = libraries.flatMap(({ from, names: all }) =>
@@ -28,8 +28,7 @@ export function printPythonStubs({ header, module, stubs }: StubModule): string 
     ...(used(sdkNames) === "" ? [] : [`from salt import ${used(sdkNames)}`]),
   ];
   const code = [...(classes === "" ? [] : [classes]), ...functions].join("\n\n\n");
-  const isLong = code.split("\n").some((line) => line.length > 88);
-  const head = [`# ${header}`, "# fmt: off", ...(isLong || header.length > 86 ? ["# ruff: noqa: E501"] : [])];
+  const head = [`# ${header}`, ...linterLines(`# ${header}\n${code}`)];
   const gap = /^(class|def) /.test(code) ? "\n\n\n" : "\n\n";
   return `${head.join("\n")}\n${blocks.join("\n\n")}${gap}${code}\n`;
 }
@@ -39,7 +38,7 @@ function functionNameOf({ name }: Stub, taken: Set<string>): string {
   return takeName(taken.has(word) ? `${word}_` : word, taken);
 }
 
-function functionText(stub: Stub, name: string, late: ReadonlySet<string>): string {
+function functionText(stub: Stub, name: string): string {
   const input = stub.input === null ? "Any" : `${stub.input.name} | Ref[${stub.input.name}]`;
   const output = stub.output?.name ?? "Any";
   const what = stub.kind === "task" ? "Calls the task type" : "Opens a child run of the workflow";
@@ -48,7 +47,7 @@ function functionText(stub: Stub, name: string, late: ReadonlySet<string>): stri
   );
   const options = stub.kind === "task" ? ["    **options: Any,"] : [];
   // A type that names itself is a text, which says nothing when the output is read.
-  const readAs = stub.output === null || late.has(stub.output.name) ? [] : [`output=${output}`];
+  const readAs = stub.output === null || isText(stub.output) ? [] : [`output=${output}`];
   const passed = [
     JSON.stringify(stub.qualified),
     "argument",

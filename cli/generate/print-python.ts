@@ -5,46 +5,33 @@ import {
   type ModuleModel,
   type NativeTag,
   type ObjectShape,
-  partsOf,
   type Shape,
   type TypeModel,
   typesNamed,
 } from "./model.ts";
-import { snakeName } from "./names.ts";
-import { isCircular, localNames, modulesNamed, orderTypes } from "./order-types.ts";
+import { pythonKeywords } from "./names.ts";
+import { isCircular, isText, localNames, modulesNamed, orderTypes } from "./order-types.ts";
 import { cleanLines } from "./print-typescript.ts";
+import { pythonImports } from "./python-imports.ts";
 
 type Names = ReadonlyMap<TypeModel, string>;
-
-/** Words that no parameter, field of a class or module can be called. */
-export const pythonKeywords: ReadonlySet<string> = new Set(
-  (
-    "False None True and as assert async await break class continue def del elif else except finally for from global " +
-    "if import in is lambda nonlocal not or pass raise return try while with yield"
-  ).split(" "),
-);
-
-/** The name of a module or package, for a file or folder. */
-export function pythonModuleName(name: string): string {
-  const snake = snakeName(name);
-  return pythonKeywords.has(snake) ? `${snake}_` : snake;
-}
 
 /** A module of TypedDicts and aliases. It can be imported: no type is looked at before it is there. */
 export function printPythonModule(module: ModuleModel): string {
   const names = localNames(module);
   const circular = new Set(modulesNamed(module).filter((named) => isCircular(module, named)));
   refuseCircularBases(module, circular);
-  const { classes, lines } = printPythonTypes(module, names, circular);
-  const imports = modulesNamed(module).map((named) => ({ named, line: importText(module, named, names) }));
-  const early = imports.filter(({ named }) => !circular.has(named)).map(({ line }) => line);
-  const late = imports.filter(({ named }) => circular.has(named)).map(({ line }) => line.replaceAll(/^/gm, "    "));
-  const typing = [...typingNames(lines), ...(late.length > 0 ? ["TYPE_CHECKING"] : [])].sort();
+  const { classes, lines } = printPythonTypes(module, names);
+  const early = pythonImports(module, names, (named) => !circular.has(named));
+  const late = pythonImports(module, names, (named) => circular.has(named)).map((line) =>
+    line.replaceAll(/^/gm, "    "),
+  );
+  const typing = [...(late.length > 0 ? ["TYPE_CHECKING"] : []), ...typingNames(lines)];
   return [
     "from __future__ import annotations",
     ...(typing.length > 0 ? [`from typing import ${typing.join(", ")}`] : []),
-    ...(early.length > 0 ? [early.sort(byDots).join("\n")] : []),
-    ...(late.length > 0 ? [`if TYPE_CHECKING:\n${late.sort(byDots).join("\n")}`] : []),
+    ...(early.length > 0 ? [early.join("\n")] : []),
+    ...(late.length > 0 ? [`if TYPE_CHECKING:\n${late.join("\n")}`] : []),
   ]
     .join("\n\n")
     .concat(classes === "" ? "" : `\n\n${classes.startsWith("class ") ? "\n" : ""}${classes}`);
@@ -66,71 +53,35 @@ function refuseCircularBases(module: ModuleModel, circular: ReadonlySet<ModuleMo
   }
 }
 
-/** As import sorters have it: what is farther away comes first. */
-const byDots = (a: string, b: string): number => {
-  const dots = (line: string): number => /from (\.+)/.exec(line)?.[1]?.length ?? 0;
-  return dots(b) - dots(a) || (a < b ? -1 : 1);
-};
-
 const typingNames = (text: string): string[] =>
   ["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict"].filter((name) =>
     new RegExp(`(?<![\\w.])${name}\\b`).test(text),
   );
 
-/** As import sorters have it: each name that is changed has a line of its own. */
-function importText(module: ModuleModel, named: ModuleModel, names: Names): string {
-  const from = `from ${relativeModule(module, named)} import`;
-  const types = [...names].filter(([type]) => type.module === named).sort(([a], [b]) => (a.name < b.name ? -1 : 1));
-  const kept = types.filter(([type, name]) => type.name === name).map(([, name]) => name);
-  const changed = types.filter(([type, name]) => type.name !== name);
-  const line = `${from} ${kept.join(", ")}`;
-  return [
-    ...(kept.length === 0 ? [] : [line.length <= 88 ? line : `${from} (\n    ${kept.join(",\n    ")},\n)`]),
-    ...changed.map(([type, name]) => `${from} ${type.name} as ${name}`),
-  ].join("\n");
-}
-
-function relativeModule(from: ModuleModel, target: ModuleModel): string {
-  const folder = from.path.slice(0, -1);
-  const differs = folder.findIndex((step, index) => target.path[index] !== step);
-  const common = differs < 0 ? folder.length : differs;
-  return ".".repeat(folder.length - common + 1) + target.path.slice(common).map(pythonModuleName).join(".");
-}
-
-/**
- * `lines` is the code without what people read, by which the names that it needs are found; `late` has the names of types that
- * are texts, since they name themselves.
- */
+/** `lines` is the code without what people read and without texts, by which the names that it needs are found. */
 export function printPythonTypes(
   module: ModuleModel,
   names: Names,
-  circular: ReadonlySet<ModuleModel> = new Set(),
-): { readonly classes: string; readonly lines: string; readonly late: ReadonlySet<string> } {
+): { readonly classes: string; readonly lines: string } {
   const ordered = orderTypes(module, (type) => (type.shape.kind === "object" ? type.shape.bases : typesNamed(type)));
-  const before = new Set<TypeModel>();
-  const lateNames = new Set<string>();
-  const printed = ordered.map((type) => {
-    const late = (named: TypeModel) => circular.has(named.module) || (named.module === module && !before.has(named));
-    const text =
-      type.shape.kind === "object" ? classText(type, type.shape, names) : aliasText(type, type.shape, names, late);
-    if (type.shape.kind !== "object" && typesNamed(type).some(late)) lateNames.add(type.name);
-    before.add(type);
-    return text;
-  });
-  const fields = ordered
-    .flatMap((type) => partsOf(type.shape))
-    .map((shape) => (shape.kind === "object" ? "" : pythonText(shape, names)));
-  const lines = [...fields, ...ordered.map((type) => (type.shape.kind === "object" ? "TypedDict" : "TypeAlias"))].join(
-    "\n",
+  const classes = ordered.map((type) =>
+    type.shape.kind === "object" ? classText(type, type.shape, names) : aliasText(type, type.shape, names),
   );
-  return { classes: printed.join("\n\n\n"), lines, late: lateNames };
+  const lines = ordered.flatMap(({ shape }) =>
+    shape.kind === "object"
+      ? ["TypedDict", ...shape.fields.map((field) => pythonText(field.shape, names))]
+      : ["TypeAlias", pythonText(shape, names)],
+  );
+  return { classes: classes.join("\n\n\n"), lines: lines.map(withoutTexts).join("\n") };
 }
 
-function aliasText(type: TypeModel, shape: Shape, names: Names, late: (named: TypeModel) => boolean): string {
+const withoutTexts = (code: string): string => code.replaceAll(/"(?:[^"\\]|\\.)*"/g, '""');
+
+function aliasText(type: TypeModel, shape: Shape, names: Names): string {
   const name = names.get(type) ?? type.name;
   const about = type.description === null ? "" : `${comments(type.description, "")}\n`;
   const options = shape.kind === "union" ? unionTexts(shape, names) : [pythonText(shape, names)];
-  const isLate = typesNamed(type).some(late);
+  const isLate = isText(type);
   const line = isLate ? quoted(options.join(" | ")) : options.join(" | ");
   if (line.length + name.length < 80 || options.length === 1 || isLate) return `${about}${name}: TypeAlias = ${line}`;
   return `${about}${name}: TypeAlias = (\n    ${options.join("\n    | ")}\n)`;
@@ -165,10 +116,13 @@ function classText(type: TypeModel, shape: ObjectShape, names: Names): string {
   ].join("\n\n\n");
 }
 
+/** Linters take these for digits. */
+const ambiguous = ["l", "O", "I"];
+
 /** `odd` are those that cannot be attributes of the class: a field that is called what an annotation names would hide it. */
 function sortFields({ fields }: ObjectShape, names: Names): { readonly plain: Field[]; readonly odd: Field[] } {
-  const annotations = fields.map((field) => pythonText(field.shape, names).replaceAll(/"(?:[^"\\]|\\.)*"/g, ""));
-  const words = new Set([...pythonKeywords, ...annotations.flatMap((text) => text.match(/\w+/g) ?? [])]);
+  const annotations = fields.map((field) => withoutTexts(pythonText(field.shape, names)));
+  const words = new Set([...pythonKeywords, ...ambiguous, ...annotations.flatMap((text) => text.match(/\w+/g) ?? [])]);
   const isPlain = ({ name }: Field) => /^(?!__)[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !words.has(name);
   return { plain: fields.filter(isPlain), odd: fields.filter((field) => !isPlain(field)) };
 }
@@ -256,11 +210,10 @@ export function pythonText(shape: Shape, names: Names): string {
   }
 }
 
-/** Each type once; of `Any` and another there remains `Any`. */
-function unionTexts(shape: Shape & { kind: "union" }, names: Names): string[] {
-  const texts = [...new Set(shape.of.map((option) => pythonText(option, names)))];
-  return texts.includes("Any") ? ["Any"] : texts;
-}
+/** Each type once. */
+const unionTexts = (shape: Shape & { kind: "union" }, names: Names): string[] => [
+  ...new Set(shape.of.map((option) => pythonText(option, names))),
+];
 
 /** Numbers with a fraction are no literals in Python's types. */
 function literalText(values: readonly Literal[]): string {
@@ -273,4 +226,12 @@ function literalText(values: readonly Literal[]): string {
     ...(fixed.length < values.length ? ["float"] : []),
   ];
   return texts.join(" | ") || "NoReturn";
+}
+
+/** What formatters and linters are to let be, whatever a project asks of its own code. */
+export function linterLines(code: string): string[] {
+  const isLong = code.split("\n").some((line) => line.length > 88);
+  // Names of fields that hide a type are not seen to be odd.
+  const rules = [...(isLong ? ["E501"] : []), ...(code.includes(" = TypedDict(") ? ["UP013"] : [])];
+  return ["# fmt: off", ...(rules.length > 0 ? [`# ruff: noqa: ${rules.join(", ")}`] : [])];
 }

@@ -132,11 +132,12 @@ function variantName(option: unknown): string {
   return typeName(String(fixed.find((value) => typeof value === "string") ?? fields[0]?.[0] ?? ""));
 }
 
-const unionOf = (of: readonly Shape[]): Shape => {
+/** What anything fits is anything, whatever else fits too. */
+function unionOf(of: readonly Shape[]): Shape {
   const flat = of.flatMap((shape) => (shape.kind === "union" ? shape.of : [shape]));
-  const [only] = flat;
-  return flat.length === 1 && only !== undefined ? only : { kind: "union", of: flat };
-};
+  const one = flat.find((shape) => shape.kind === "any") ?? (flat.length === 1 ? flat[0] : undefined);
+  return one ?? { kind: "union", of: flat };
+}
 
 /** Objects are joined: named ones as bases, others by their fields. One schema alone is what it is. */
 function readAllOf(place: Place, schema: Schema): Shape | ObjectShape {

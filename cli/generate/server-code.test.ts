@@ -201,6 +201,18 @@ describe("what is not supported is an error that names file and place", () => {
     ],
     ["joined values", { allOf: [{ type: "string" }, { type: "integer" }] }, "a.json#/allOf/0", /docs/],
     ["a property twice", { allOf: [object({ a: {} }), object({ a: {} })] }, "a.json#/allOf", /keep one/],
+    [
+      "a type that is itself",
+      { $defs: { A: { $ref: "#/$defs/B" }, B: { anyOf: [{ $ref: "#/$defs/A" }] } } },
+      "a.json#/$defs/A",
+      /docs/,
+    ],
+    [
+      "a type that extends itself",
+      { $defs: { A: { allOf: [{ $ref: "#/$defs/A" }, object({ a: {} })] } } },
+      "a.json#/$defs/A",
+      /docs/,
+    ],
     ["no schema", object({ a: 7 }), "a.json#/properties/a", /docs/],
     ["two definitions of one name", { $defs: { "a-b": {}, a_b: {} } }, "a.json#/$defs/a_b", /rename/],
     ["a definition without a name", { $defs: { "?": {} } }, "a.json#/$defs/?", /rename/],

@@ -2,16 +2,30 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { buildModel } from "./build-model.ts";
 import type { Language } from "./languages.ts";
 import type { ModuleModel } from "./model.ts";
-import { typeName } from "./names.ts";
+import { pythonModuleName, typeName } from "./names.ts";
 import type { SchemaDocument } from "./place.ts";
-import { printPythonModule, pythonModuleName } from "./print-python.ts";
+import { linterLines, printPythonModule } from "./print-python.ts";
 import { cleanLines, printTypescriptModule } from "./print-typescript.ts";
 import type { SchemaSource } from "./read-schemas.ts";
 import { generatedMark, type Tree } from "./write-tree.ts";
 
 /** What generated code of either language names itself. */
 const reserved = new Set([
-  ...["Record", "Partial", "Array", "Any", "Literal", "NoReturn", "TypeAlias", "TypedDict", "None", "True", "False"],
+  ...[
+    "Record",
+    "Partial",
+    "Array",
+    "Any",
+    "Literal",
+    "NoReturn",
+    "TypeAlias",
+    "TypedDict",
+    "None",
+    "True",
+    "False",
+    "I",
+    "O",
+  ],
 ]);
 
 /**
@@ -120,12 +134,7 @@ function pythonTree(modules: readonly Printed[]): Tree {
       tree[file] = `${headLines("python", source, null).join("\n")}\n`;
     }
     const code = printPythonModule(module);
-    const isLong = code.split("\n").some((line) => line.length > 88);
-    const head = [
-      ...headLines("python", label, module.description),
-      "# fmt: off",
-      ...(isLong ? ["# ruff: noqa: E501"] : []),
-    ];
+    const head = [...headLines("python", label, module.description), ...linterLines(code)];
     tree[`${steps.join("/")}.py`] = `${head.join("\n")}\n${code}\n`;
   }
   return tree;

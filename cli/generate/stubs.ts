@@ -32,7 +32,7 @@ export interface StubModule {
 const reserved = new Set([
   ...["Record", "Partial", "Array", "Date", "Uint8Array", "Map", "Set", "Error", "Exception", "Decimal", "Duration"],
   ...["FileValue", "Ref", "Argument", "TaskCallOptions", "WorkflowCallOptions", "BigInt", "UUID"],
-  ...["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict", "None", "True", "False"],
+  ...["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict", "None", "True", "False", "I", "O"],
 ]);
 
 /**

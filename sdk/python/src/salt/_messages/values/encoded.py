@@ -2,7 +2,7 @@
 # Source: values/encoded.json
 # The JSON in a value's text
 # fmt: off
-# ruff: noqa: E501
+# ruff: noqa: E501, UP013
 from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
