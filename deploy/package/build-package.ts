@@ -17,7 +17,7 @@ const clone = path.resolve(import.meta.dirname, "../..");
 export async function buildPackage(output: string): Promise<void> {
   await rm(output, { recursive: true, force: true });
   await mkdir(path.join(output, "cli"), { recursive: true });
-  const copied = ["LICENSE", "CHANGELOG.md", path.join("cli", "templates")];
+  const copied = ["LICENSE", "CHANGELOG.md", path.join("cli", "templates"), path.join("shared", "protocol", "schemas")];
   const [bundled] = await Promise.all([
     bundleCli(clone, output),
     bundleSdk(clone, output),

@@ -30,7 +30,7 @@ export const agentSubprotocol = "salt.agent.v1";
 const seq = z.int().min(1);
 const fence = z.int().min(1);
 const attempt = { task: taskIdSchema, fence };
-const attemptSchema = z.object(attempt);
+export const attemptSchema = z.object(attempt);
 export type AttemptName = z.infer<typeof attemptSchema>;
 const attempts = z.array(attemptSchema).max(10_000);
 
