@@ -94,6 +94,12 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./commands/triggers.ts")).addTriggers,
   },
   {
+    name: "limits",
+    group: "Registry and fleet",
+    summary: "list limits on tasks that are at work at once",
+    load: async () => (await import("./commands/limits.ts")).addLimits,
+  },
+  {
     name: "agents",
     group: "Registry and fleet",
     summary: "list and get agents",

@@ -5,6 +5,7 @@ import type { Draft } from "./engine/move.ts";
 import { closingIndex, linkingIndex, resolvingIndex, timersIndex } from "./records.ts";
 import { walksIndex } from "./state/event-records.ts";
 import { removingIndex } from "./state/kept-records.ts";
+import { limitsIndex } from "./state/limit-records.ts";
 import { type Message, outboxIndex } from "./state/messages.ts";
 
 /**
@@ -26,6 +27,10 @@ export interface LoopsDeps {
   readonly linkRefs: (task: TaskId) => Promise<void>;
   readonly deliver: (partition: Partition, member: string, message: Message) => Promise<void>;
   readonly walkEvents: (topic: string) => Promise<void>;
+  /** Gives what can be given under a limit. */
+  readonly serveLimit: (partition: Partition, limit: string) => Promise<void>;
+  /** Looks whether slots are held by those who are said to hold them. */
+  readonly lookAfterSlots: () => Promise<void>;
   readonly sawQueues: (partition: Partition, queues: readonly string[]) => void;
   readonly fireTriggers: () => Promise<{ nextInMs: number | null }>;
   readonly removeRun: (run: RunId) => Promise<void>;
@@ -39,7 +44,10 @@ export const tickMs = 1_000;
 const sweepEveryTicks = 2;
 /** How often a partition is looked at for what is past its time, unless the last look left some of it. */
 const keptEveryTicks = 30;
+const slotsEveryTicks = 10;
 const itemsPerTickMax = 100;
+/** Each lists what is to be done; `#workOf` says how. */
+const workIndexes = [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex, limitsIndex, removingIndex];
 const queuesPerPartitionMax = 1_024;
 
 export class Loops {
@@ -88,6 +96,8 @@ export class Loops {
     const sweep = this.#ticks % sweepEveryTicks === 1;
     const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
     const others = [this.#guard("peers", this.#deps.lookAtPeers()), this.#guard("triggers", this.#fireTriggers())];
+    // It may take longer than a tick.
+    if (this.#ticks % slotsEveryTicks === 1) this.#once({ name: "slots", isNew: false }, this.#deps.lookAfterSlots);
     void Promise.all([...done, ...others]).then(async () => {
       // What expired in this sweep has moved on.
       if (sweep) await this.#guard("lost leases", this.#deps.letGoLost());
@@ -113,7 +123,7 @@ export class Loops {
   async lookAt(partition: Partition): Promise<void> {
     const { engine } = this.#deps;
     const look = async () => {
-      for (const index of [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex, removingIndex]) {
+      for (const index of workIndexes) {
         const { rows } = await engine.range(index(partition), { limit: itemsPerTickMax });
         for (const { member, value } of rows) this.#begin(partition, index(partition), member, value);
       }
@@ -181,6 +191,8 @@ export class Loops {
         return () => this.#deps.linkRefs(member as TaskId);
       case removingIndex(partition):
         return () => this.#deps.removeRun(member as RunId);
+      case limitsIndex(partition):
+        return () => this.#deps.serveLimit(partition, member);
       case walksIndex(partition):
         return () => this.#deps.walkEvents(member);
       case outboxIndex(partition):

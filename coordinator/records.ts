@@ -90,6 +90,15 @@ export interface TaskRecord {
   readonly parkedBy?: ParkedBy;
   /** Of a workflow task: the position at which its journal ended when its process last crashed. */
   readonly crashedAt: number;
+  /** Of a task under a limit, from when it is ready but for that until it has ended. */
+  readonly slot?: SlotRecord;
+}
+
+/** C17: a place under a limit. It is asked for once, and kept over retries; `ask` tells it from any other of the task. */
+export interface SlotRecord {
+  readonly ask: number;
+  /** Else the task is waiting for it. */
+  readonly held: boolean;
 }
 
 /** The agent that let a workflow go, when that was, and how much of its journal it had been given. */

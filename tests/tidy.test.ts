@@ -19,7 +19,9 @@ const found = (sources: readonly Source[], pattern: RegExp): string[] =>
 const inFolders = (...folders: readonly string[]): Source[] =>
   shipped.filter(({ file }) => folders.some((folder) => file.startsWith(`${folder}/`)));
 
-const stages = ["registry", "triggers", "runs", "tasks", "leases", "settle", "fleet", "logs", "access", "retention"];
+const stages = [
+  ...["registry", "triggers", "runs", "tasks", "leases", "limits", "settle", "fleet", "logs", "access", "retention"],
+];
 
 describe("C27 logic meets the world through ports alone", () => {
   const clock = /\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b|\bset(Timeout|Interval|Immediate)\b/;

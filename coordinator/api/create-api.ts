@@ -5,6 +5,7 @@ import { type RouteName, routes } from "#shared/protocol/routes.ts";
 import { accessHandlers } from "./access-handlers.ts";
 import { blobHandlers } from "./blob-handlers.ts";
 import type { ApiApp, ApiDeps, Handlers } from "./handlers.ts";
+import { limitHandlers } from "./limit-handlers.ts";
 import { mountRoute } from "./mount-route.ts";
 import { openApiDocument } from "./openapi.ts";
 import { isOurs, problemResponse } from "./problem.ts";
@@ -59,6 +60,7 @@ function createHandlers(deps: ApiDeps): Handlers {
     ...runHandlers(deps),
     ...runActionHandlers(deps),
     ...streamHandlers(deps),
+    ...limitHandlers(deps),
     ...triggerHandlers(deps),
     ...accessHandlers(deps),
   };

@@ -12,12 +12,13 @@ const type = (name: string, options: TaskType["options"] = {}): TaskType => ({
   options,
 });
 
-async function standWithRun() {
-  const stand = await createStand();
+async function standWithRun(partitions = 1) {
+  const stand = await createStand({ partitions });
   const { description } = manifestOf();
   const tasks = [
     type("score"),
     type("train", { pool: "gpu" }),
+    type("ask", { limit: { name: "model", max: 2 } }),
     type("shaky", { retry: { attempts: 3, backoffMs: 60_000, backoffMaxMs: 60_000, factor: 1 } }),
   ];
   await register(stand, manifestOf({ description: { ...description, tasks } }));
@@ -74,6 +75,33 @@ it("A task says what it waits for: an agent that is not there, one that is busy,
   expect(delayed.waits).toBe(`attempt 2 begins at ${new Date(delayed.readyAtMs ?? 0).toISOString()}`);
   const { rows } = (await call(stand, "GET", `/v1/runs/${run}/tasks`)).body;
   expect(rows.map(({ key, waits }: TaskView) => [key, waits !== null])).toContainEqual(["train#1", true]);
+});
+
+it("C17 a task says which limit it waits for, and limits are listed page by page with who holds and who waits", async () => {
+  const { stand, run } = await standWithRun(3);
+  const agent = await connect(stand, "ada");
+  agent.credit(10, 1);
+  const workflow = await agent.lease();
+  const another = { options: { limit: { name: "another", max: 1 } } };
+  agent.calls(workflow, [...[1, 2, 3].map((n) => taskCall(`ask#${n}`)), taskCall("ask#4", another)]);
+  const leases = await agent.leases(3);
+  const waiting = [1, 2, 3].map((n) => `ask#${n}`).find((key) => !leases.some(({ task }) => task.endsWith(key))) ?? "";
+  expect(await view(stand, run, waiting)).toMatchObject({
+    status: "waiting",
+    waits: "limit 'model' lets 2 be at work at once; others come first",
+  });
+  const page = async (cursor: string | null) =>
+    (await call(stand, "GET", `/v1/limits?limit=1${cursor === null ? "" : `&cursor=${cursor}`}`)).body;
+  const first = await page(null);
+  const second = await page(first.cursor);
+  expect([...first.rows, ...second.rows]).toEqual([
+    { project: "shop", name: "another", max: 1, held: 1, waiting: 0 },
+    { project: "shop", name: "model", max: 2, held: 2, waiting: 1 },
+  ]);
+  expect((await page(second.cursor)).rows).toEqual([]);
+  for (const lease of leases) agent.done(lease, 1);
+  agent.done(await agent.lease(), 1);
+  await expect.poll(async () => (await page(null)).rows).toEqual([]);
 });
 
 it("A task names its agents by name and by id, the attempts that have ended too", async () => {

@@ -2,6 +2,7 @@ import { keyOfTask, type TaskId, taskId } from "#shared/domain/ids.ts";
 import type { Engine } from "../engine/engine.ts";
 import { edgesIndex, type TaskRecord } from "../records.ts";
 import { parseQueue, type Requirement, satisfies } from "../state/queues.ts";
+import { waitsForSlot } from "../state/slots.ts";
 import type { FleetOffer, FleetView } from "./fleet-view.ts";
 
 /** Refs that are counted before it is said that there are more. */
@@ -20,10 +21,15 @@ export async function waitsOf(
     return waitsForAgent(parseQueue(task.queue), await deps.fleet.offers());
   }
   if (task.state === "delayed") return waitsForRetry(task);
+  if (waitsForSlot(task)) return waitsForItsSlot(task);
   if (task.state === "waiting" && (task.refs.length > 0 || task.manyRefs)) {
     return await waitsForRefs(deps.engine, taskId(task.run, task.key));
   }
   return null;
+}
+
+function waitsForItsSlot({ options: { limit } }: TaskRecord): string | null {
+  return limit ? `limit '${limit.name}' lets ${limit.max} be at work at once; others come first` : null;
 }
 
 function waitsForRetry({ readyAtMs, attemptsEnded }: TaskRecord): string | null {

@@ -12,6 +12,7 @@ import {
   type RunRecord,
   resolvingIndex,
   runKey,
+  type SlotRecord,
   type TaskRecord,
   taskKey,
   timersIndex,
@@ -19,6 +20,7 @@ import {
 import type { Change } from "./change.ts";
 import { countInline } from "./inline-budget.ts";
 import { classQueue, queueOfAgent, queueScore } from "./queues.ts";
+import { askForSlot, freeSlot } from "./slots.ts";
 import { timerMember } from "./timers.ts";
 
 export interface Settlement {
@@ -51,8 +53,10 @@ export function settleCall(change: Change, task: TaskRecord, settlement: Settlem
   const run = change.get<RunRecord>(runKey(task.run));
   assert(run, "a task's run exists");
   const checks = settlement.checks ?? task.checks;
+  const { slot, ...ended } = task;
+  if (slot) freeSlot(change, task);
   change.set(taskKey(id), {
-    ...task,
+    ...ended,
     state,
     output: settlement.output ?? null,
     failure: settlement.failure ?? null,
@@ -97,7 +101,7 @@ const forAgentMs = 500;
 const agentWithinMs = 10 * 60_000;
 
 /**
- * Puts a waiting, delayed or parked task into its queue. C25: a workflow that parked goes first to the agent that had it,
+ * Puts a waiting, delayed or parked task into its queue; C17: or, under a limit, has it wait for its slot first. C25: a workflow that parked goes first to the agent that had it,
  * which has its binary, its process and its journal, and after `forAgentMs` to any.
  */
 export function makeReady(change: Change, task: TaskRecord): void {
@@ -117,19 +121,39 @@ function agentToAsk({ view }: Change, { parkedBy }: TaskRecord): string | null {
   return where === "here" || (where === "unknown" && lately) ? parkedBy.agent : null;
 }
 
+/** C17: the slot that the task waited for is its own. For how long it may wait to be leased has been counted since it asked. */
+export function takeSlot(change: Change, task: TaskRecord, slot: SlotRecord): void {
+  const { record, enqueue } = queued({ ...task, slot: { ...slot, held: true } }, change.view.nowMs, null);
+  change.set(taskKey(taskId(task.run, task.key)), record);
+  change.write(enqueue);
+}
+
 /** A task as it is when it is ready, and what puts it into its queue for as long as it may wait there. */
 function readied(
   task: TaskRecord,
   nowMs: number,
   agent: string | null = null,
 ): { record: TaskRecord; queueing: DraftWrite[] } {
+  if (task.options.limit && !task.slot?.held) {
+    const { record, asking } = askForSlot(task, nowMs);
+    return { record, queueing: [...asking, ...queueTimer(task)] };
+  }
+  const { record, enqueue } = queued(task, nowMs, agent);
+  return { record, queueing: [enqueue, ...queueTimer(task)] };
+}
+
+function queued(
+  task: TaskRecord,
+  nowMs: number,
+  agent: string | null,
+): { record: TaskRecord; enqueue: Extract<DraftWrite, { kind: "enqueue" }> } {
   const readyAtMs = Math.round(nowMs);
   const queue = agent ? queueOfAgent(task.queue, agent) : classQueue(task.queue);
   // The attempt that parked is the newest until the next is granted: it may still report.
   const record: TaskRecord = { ...task, state: "ready", queue, readyAtMs, returned: task.state === "parked" };
   const score = at(queueScore(readyAtMs, task.options.priority ?? 0));
   const member = taskId(task.run, task.key);
-  return { record, queueing: [{ kind: "enqueue", queue, member, score }, ...queueTimer(task)] };
+  return { record, enqueue: { kind: "enqueue", queue, member, score } };
 }
 
 /** The agent that a task was kept for has not taken it: any other may. */

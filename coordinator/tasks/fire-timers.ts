@@ -15,6 +15,7 @@ import { Change } from "../state/change.ts";
 import { giveUpWait } from "../state/mailbox.ts";
 import { giveUpEvent } from "../state/messages.ts";
 import { makeReady, openToAll, settleCall } from "../state/settle-call.ts";
+import { waitsForSlot } from "../state/slots.ts";
 import { type Due, parseTimer, timerMember } from "../state/timers.ts";
 
 export interface TimerDeps {
@@ -46,7 +47,7 @@ const fireTimer: Move<TaskDue, void> = {
     if (task && !isTerminalTask(task.state)) {
       if (due.kind === "delay" && task.state === "delayed") makeReady(change, task);
       if (due.kind === "call" && task.state === "waiting") endWait(change, task);
-      if (due.kind === "queue" && task.state === "ready" && !isLeased(change, task)) endQueueing(change, task);
+      if (due.kind === "queue" && isQueueing(change, task)) endQueueing(change, task);
       if (due.kind === "agent" && task.state === "ready" && !isLeased(change, task)) openToAll(change, task);
     }
     return { transactions: change.drafts(), answer: () => undefined };
@@ -64,6 +65,10 @@ function endWait(change: Change, task: TaskRecord): void {
   settleCall(change, task, { outcome: "timedOut", failure });
 }
 
+/** C17: to wait for a slot is to wait to be leased. */
+const isQueueing = (change: Change, task: TaskRecord): boolean =>
+  waitsForSlot(task) || (task.state === "ready" && !isLeased(change, task));
+
 function isLeased(change: Change, task: TaskRecord): boolean {
   const lease = change.view.get<LeaseRecord>(leaseKey(partitionOf(task.run), taskId(task.run, task.key)));
   return lease !== null && lease.holder !== "";
@@ -73,7 +78,9 @@ function endQueueing(change: Change, task: TaskRecord): void {
   change.write({ kind: "dequeue", queue: task.queue, member: taskId(task.run, task.key) });
   const failure = {
     type: "QueueTimedOut",
-    message: `No agent took the task within ${task.options.queueTimeoutMs} ms.`,
+    message: waitsForSlot(task)
+      ? `Limit '${task.options.limit?.name}' had no slot for the task within ${task.options.queueTimeoutMs} ms.`
+      : `No agent took the task within ${task.options.queueTimeoutMs} ms.`,
     retryable: false,
     details: { queue: task.queue },
   };

@@ -1,4 +1,4 @@
-import { type Partition, partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import { type Engine, type Key, keyIn, type LogEntry } from "../engine/engine.ts";
 import { at, type Move, type Mover } from "../engine/move.ts";
@@ -19,7 +19,7 @@ import {
   topicsIndex,
   walksIndex,
 } from "../state/event-records.ts";
-import { eventPartition, type Match, type Message, outboxIndex, sendMessage } from "../state/messages.ts";
+import { eventPartition, type Match, type Message, type SlotMessage, sendMessage } from "../state/messages.ts";
 import { settleCall } from "../state/settle-call.ts";
 import { timerMember } from "../state/timers.ts";
 
@@ -196,27 +196,15 @@ function fieldAt(root: unknown, pointer: string): unknown {
   return current;
 }
 
-/** Delivers one message of a partition's outbox, and removes it. */
-export async function deliverMessage(
-  deps: EventDeps,
-  from: Partition,
-  member: string,
-  message: Message,
-): Promise<void> {
+/** What a partition says to another about events. */
+export type EventMessage = Exclude<Message, SlotMessage>;
+
+/** Has a message about events take effect. */
+export async function deliverEvent(deps: EventDeps, message: EventMessage): Promise<void> {
   if (message.kind === "subscribe") await subscribe(deps, message);
   else if (message.kind === "unsubscribe") await unsubscribe(deps, message);
   else await deps.mover.move(partitionOf(runOfTask(message.task)), receiveEvent, message);
-  await deps.mover.move(from, removeMessage, { from, member });
 }
-
-const removeMessage: Move<{ from: Partition; member: string }, void> = {
-  name: "removeMessage",
-  reads: () => [],
-  decide: (_view, { from, member }) => ({
-    transactions: [{ checks: [], writes: [{ kind: "unrank", index: outboxIndex(from), member }] }],
-    answer: () => undefined,
-  }),
-};
 
 async function subscribe(deps: EventDeps, message: Extract<Message, { kind: "subscribe" }>): Promise<void> {
   const topic = topicOf(deps, message.project, message.name);

@@ -59,6 +59,10 @@ export const limits = {
   workflowSlotsPerCore: 4,
   runsPerWorkflowProcessMax: 64,
   prefetchMax: 64,
+  /** Tasks that a limit can allow to be ready or running at once. */
+  slotsPerLimitMax: 1_000,
+  /** Tasks waiting under one limit that are counted before it is taken to be more. */
+  waitersCountedMax: 10_000,
   retryAttemptsMax: 1_000,
   idempotencyKeyCharsMax: 255,
   pageRowsMax: 500,

@@ -47,7 +47,8 @@ export const problemSchema = z
 export type Problem = z.infer<typeof problemSchema>;
 
 /** A page of rows; `cursor` asks for the next one, null on the last. Pages may hold fewer rows than asked for. */
-const pageOf = <Row extends z.ZodType>(row: Row) => z.object({ rows: z.array(row), cursor: z.string().nullable() });
+export const pageOf = <Row extends z.ZodType>(row: Row) =>
+  z.object({ rows: z.array(row), cursor: z.string().nullable() });
 
 const limit = z.coerce.number().int().min(1).max(limits.pageRowsMax);
 const cursor = z.string().max(2_000);

@@ -101,6 +101,12 @@ export const retrySchema = z.object({
 });
 export type Retry = z.infer<typeof retrySchema>;
 
+/**
+ * At most `max` tasks under the limit of this name are ready or running at once, over all runs of the project. A task
+ * takes its place only while fewer than its own `max` have one.
+ */
+export const taskLimitSchema = z.object({ name: nameSchema, max: z.int().min(1).max(limits.slotsPerLimitMax) });
+
 /** What a task type declares and a call may override. Durations in milliseconds. */
 export const taskOptionsSchema = z.object({
   retry: retrySchema.partial().exactOptional(),
@@ -118,6 +124,7 @@ export const taskOptionsSchema = z.object({
   pool: nameSchema.exactOptional(),
   /** Labels that an agent must carry with exactly these values. */
   labels: labelsSchema.exactOptional(),
+  limit: taskLimitSchema.exactOptional(),
 });
 export type TaskOptions = z.infer<typeof taskOptionsSchema>;
 

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import * as api from "./api.ts";
 import * as blobs from "./blobs.ts";
+import { limitsPageSchema } from "./limit-views.ts";
 
 /**
  * The HTTP API as a list: server, OpenAPI document and clients are made from it. `role` is the least that may call it
@@ -228,6 +229,14 @@ export const routes = {
     answer: api.agentsPageSchema,
   },
   getAgent: { ...get, path: "/v1/agents/{agent}", summary: "One agent", answer: api.agentViewSchema },
+
+  listLimits: {
+    ...get,
+    path: "/v1/limits",
+    summary: "Limits under which tasks hold slots or wait for one, by project and name",
+    query: api.pageQuerySchema,
+    answer: limitsPageSchema,
+  },
 
   listTriggers: {
     ...get,

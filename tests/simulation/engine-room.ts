@@ -17,6 +17,7 @@ import type { FaultPlan } from "./faults.ts";
 import { Life } from "./life.ts";
 import { type PastCommit, replayCommits } from "./replay-commits.ts";
 import type { Scheduler } from "./scheduler.ts";
+import { SlotWatch } from "./slot-watch.ts";
 import type { Trace } from "./trace.ts";
 
 interface RoomDeps {
@@ -48,6 +49,7 @@ export class EngineRoom {
   #listening = new AbortController();
   failovers = 0;
   readonly written = new WrittenKeys();
+  readonly slots = new SlotWatch();
   readonly grants = new Map<string, Granted[]>();
   /** Deadlines of leases that are held, on the lease clock, as they follow from what was written. */
   readonly #held = new Map<string, number>();
@@ -191,7 +193,10 @@ export class EngineRoom {
       const outcome = committed.results[index]?.outcome;
       said.push(`${outcome === "applied" ? "" : `${outcome}: `}${writes.map(wordOf).join(" ")}`);
       if (outcome !== "applied") continue;
-      for (const write of writes) this.written.note(partition, write);
+      for (const write of writes) {
+        this.written.note(partition, write);
+        this.slots.note(write);
+      }
     }
     for (const { member, holder, fence } of committed.claims) {
       const grants = this.grants.get(member) ?? [];

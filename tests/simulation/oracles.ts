@@ -42,7 +42,7 @@ export async function wrongIn(cluster: Cluster): Promise<string[]> {
   for (const run of await allRuns(cluster)) wrong.push(...(await wrongInRun(cluster, run, tasks)));
   // A failover forgets what was acknowledged, and with it what had been settled.
   if (cluster.room.failovers > 0) return [...wrong, ...(await wrongOfKept(cluster))];
-  wrong.push(...(await wrongOutcomes(cluster)), ...wrongExecutions(cluster, tasks));
+  wrong.push(...(await wrongOutcomes(cluster)), ...wrongExecutions(cluster, tasks), ...cluster.room.slots.violations);
   return wrong;
 }
 

@@ -20,6 +20,8 @@ export type Step =
   | { readonly do: "checked" }
   /** A task that does not wait long in its queue. */
   | { readonly do: "hasty" }
+  /** Calls side by side under a limit that all runs share. */
+  | { readonly do: "limited"; readonly width: number }
   | { readonly do: "large"; readonly kib: number }
   | { readonly do: "detached" }
   | { readonly do: "emit" };
@@ -33,6 +35,8 @@ export interface Plan {
 
 /** A fan of this width has more refs than its call names itself: pauses beside the tasks, which add nothing. */
 export const manyFrom = 6;
+/** Tasks at work at once under the limit that `limited` calls are under. */
+export const gateMax = 2;
 export const signalValue = 7;
 export const eventValue = 11;
 export const tooLate = "too late";
@@ -49,6 +53,7 @@ const taskKinds = [
   "broken",
   "checked",
   "hasty",
+  "limited",
   "large",
   "detached",
   "emit",
@@ -71,6 +76,7 @@ function drawStep(random: SeededRandom, choice: readonly string[], depth: number
     case "each":
       return { do: kind, width: random.between(2, manyFrom) };
     case "race":
+    case "limited":
       return { do: kind, width: random.between(2, 3) };
     case "chain":
       return { do: kind, length: random.between(2, 4) };
@@ -106,6 +112,7 @@ function outputsOf(step: Step): readonly unknown[] {
     case "race":
       return [true];
     case "each":
+    case "limited":
       return [(step.width * (step.width - 1)) / 2];
     case "sleep":
       return ["slept"];

@@ -15,7 +15,7 @@ import {
 } from "#sdk/index.ts";
 import type { TaskContext } from "#sdk/task/task-context.ts";
 import { limits } from "#shared/domain/limits.ts";
-import { eventValue, manyFrom, type Plan, type Step, timedOut, tooLate } from "./plan.ts";
+import { eventValue, gateMax, manyFrom, type Plan, type Step, timedOut, tooLate } from "./plan.ts";
 import { theWorld } from "./world.ts";
 
 /** The project that the simulated programs are built of: its workflows do what their input, a plan, says. */
@@ -42,6 +42,7 @@ const checked = task(
   (_input: unknown, context) => theWorld().execute(context, () => "checked"),
 );
 const hasty = does("hasty", () => "in time", { queueTimeoutMs: 2_000 });
+const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
 const emits = does("emits", () => {
   emit("paid", eventValue);
   return "emitted";
@@ -101,6 +102,8 @@ async function take(step: Step): Promise<unknown> {
     case "detached":
       void echo(1, { detached: true });
       return "left";
+    case "limited":
+      return await sum(upTo(step.width).map((value) => gated(value, { priority: value })) as Ref<number>[]);
     case "emit":
       return await emits(null);
     default:

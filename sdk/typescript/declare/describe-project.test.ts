@@ -32,6 +32,7 @@ describe("describeProject", () => {
         pool: "gpu",
         labels: { zone: "a" },
         priority: 2,
+        limit: { name: "gpu", max: 2 },
         attemptTimeoutMs: 5,
         queueTimeoutMs: 6,
       },
@@ -45,7 +46,13 @@ describe("describeProject", () => {
       description: "Scores.",
       input: { type: "object", properties: { n: { default: 1 } } },
       checks: ["sane"],
-      options: { retry: { attempts: 3 }, process: "fresh", pool: "gpu", labels: { zone: "a" } },
+      options: {
+        retry: { attempts: 3 },
+        process: "fresh",
+        pool: "gpu",
+        labels: { zone: "a" },
+        limit: { name: "gpu", max: 2 },
+      },
     });
     expect(score?.input).not.toHaveProperty("required");
     expect(score?.output).toMatchObject({
@@ -63,6 +70,7 @@ describe("describeProject", () => {
 
   test.each<[string, TaskDefinition, RegExp]>([
     ["an option out of range", definition("bad", { options: { priority: 1_000 } }), /task type 'bad', priority/],
+    ["a limit of nothing", definition("bad", { options: { limit: { name: "gpu", max: 0 } } }), /limit\.max/],
     ["no attempts", definition("bad", { options: { retry: { attempts: 0 } } }), /task type 'bad', retry\.attempts/],
     [
       "a check without a proper name",

@@ -35,6 +35,17 @@ const hopeless = task({ name: "l-hopeless", retry: { attempts: 3 } }, () => {
 const slow = task({ name: "l-slow", attemptTimeoutMs: 50 }, () => new Promise<number>(() => {}));
 const warns = task({ name: "l-warns", checks: { odd: () => check.warn("hm") } }, () => 1);
 
+let atWork = 0;
+let atWorkMost = 0;
+const limited = task({ name: "l-limited", limit: { name: "door", max: 2 } }, async () => {
+  atWork += 1;
+  atWorkMost = Math.max(atWorkMost, atWork);
+  for (let turn = 0; turn < 5; turn++) await Promise.resolve();
+  atWork -= 1;
+  return 1;
+});
+workflow({ name: "l-run-limited" }, async (n: number) => total(Array.from({ length: n }, () => limited())));
+
 workflow({ name: "l-refs" }, async (n: number) => twice(twice(twice(n))));
 const total = task({ name: "l-total", input: z.array(z.number()) }, (all) => all.reduce((sum, n) => sum + n, 0));
 workflow({ name: "l-many" }, async (n: number) => total(Array.from({ length: n }, (_, index) => twice(index))));
@@ -121,6 +132,11 @@ describe("C23 main run", () => {
     expect(await outcome).toEqual(output(3));
     expect(failures).toBe(3);
     expect(said.map((line) => line.match(/again in (\d+) ms/)?.[1])).toEqual(["500", "1000", undefined]);
+  });
+
+  test("C17 lets as many tasks under a limit be at work at once as it allows", async () => {
+    expect(await start("l-run-limited", 9).outcome).toEqual(output(9));
+    expect(atWorkMost).toBe(2);
   });
 
   test("does not retry what is fatal", async () => {

@@ -43,6 +43,7 @@ export function createLocalTasks(deps: LocalTasksDeps): LocalTasks {
   let running = 0;
   let warnings = 0;
   const waiting: (() => void)[] = [];
+  const takeSlot = createSlots();
   const slot = async (): Promise<void> => {
     if (running >= runningMax) await new Promise<void>((resolve) => waiting.push(resolve));
     running += 1;
@@ -57,6 +58,38 @@ export function createLocalTasks(deps: LocalTasksDeps): LocalTasks {
       deps.say(`! ${task.key}: check '${check.name}' warns${check.message === undefined ? "" : `: ${check.message}`}`);
     }
   };
+  const attempts = async (
+    task: LocalTask,
+    definition: TaskDefinition,
+    { signal, timeoutMs }: Pick<Attempt, "signal" | "timeoutMs">,
+  ): Promise<Outcome> => {
+    const retry = mergeRetry(definition.options.retry, task.options.retry);
+    for (let attempt = 1; ; attempt++) {
+      await slot();
+      const startedMs = deps.clock.monotonicMs();
+      const end = await executeAttempt(deps, task, {
+        definition,
+        attempt,
+        signal,
+        timeoutMs,
+      });
+      free();
+      const tookMs = Math.round(deps.clock.monotonicMs() - startedMs);
+      if (end.t === "done") {
+        deps.say(`✓ ${task.key} ${tookMs} ms`);
+        warn(task, end.checks ?? []);
+        return succeeded(end.output);
+      }
+      const failure = end.t === "fail" ? end.failure : failureOf(new Error("a task cannot restart"));
+      if (!failure.retryable || attempt >= retry.attempts || signal.aborted) {
+        deps.say(`✗ ${task.key} ${failure.type}: ${failure.message}`);
+        return failed(failure);
+      }
+      const pauseMs = pauseOf(retry, attempt, deps.random.float());
+      deps.say(`↻ ${task.key} attempt ${attempt}: ${failure.type}: ${failure.message}; again in ${pauseMs} ms`);
+      await new Promise<void>((resolve) => deps.clock.after(pauseMs, resolve));
+    }
+  };
   return {
     get warnings() {
       return warnings;
@@ -65,33 +98,31 @@ export function createLocalTasks(deps: LocalTasksDeps): LocalTasks {
       const definition = deps.registry.tasks.get(task.name);
       if (definition === undefined) return failed(failureOf(unknown(task)));
       const options = { ...definition.options, ...task.options };
-      const retry = mergeRetry(definition.options.retry, task.options.retry);
-      for (let attempt = 1; ; attempt++) {
-        await slot();
-        const startedMs = deps.clock.monotonicMs();
-        const end = await executeAttempt(deps, task, {
-          definition,
-          attempt,
-          signal,
-          timeoutMs: options.attemptTimeoutMs,
-        });
-        free();
-        const tookMs = Math.round(deps.clock.monotonicMs() - startedMs);
-        if (end.t === "done") {
-          deps.say(`✓ ${task.key} ${tookMs} ms`);
-          warn(task, end.checks ?? []);
-          return succeeded(end.output);
-        }
-        const failure = end.t === "fail" ? end.failure : failureOf(new Error("a task cannot restart"));
-        if (!failure.retryable || attempt >= retry.attempts || signal.aborted) {
-          deps.say(`✗ ${task.key} ${failure.type}: ${failure.message}`);
-          return failed(failure);
-        }
-        const pauseMs = pauseOf(retry, attempt, deps.random.float());
-        deps.say(`↻ ${task.key} attempt ${attempt}: ${failure.type}: ${failure.message}; again in ${pauseMs} ms`);
-        await new Promise<void>((resolve) => deps.clock.after(pauseMs, resolve));
+      const freeSlot = await takeSlot(options.limit);
+      try {
+        return await attempts(task, definition, { signal, timeoutMs: options.attemptTimeoutMs });
+      } finally {
+        freeSlot();
       }
     },
+  };
+}
+
+/** Takes slots of limits, by name, for this process alone, in the order of arrival. Answers what frees the slot. */
+function createSlots(): (limit: TaskOptions["limit"]) => Promise<() => void> {
+  const held = new Map<string, number>();
+  const waiting = new Map<string, (() => void)[]>();
+  return async (limit) => {
+    if (limit === undefined) return () => undefined;
+    const { name, max } = limit;
+    const line = waiting.get(name) ?? [];
+    waiting.set(name, line);
+    while ((held.get(name) ?? 0) >= max) await new Promise<void>((resolve) => line.push(resolve));
+    held.set(name, (held.get(name) ?? 0) + 1);
+    return () => {
+      held.set(name, (held.get(name) ?? 1) - 1);
+      line.shift()?.();
+    };
   };
 }
 
