@@ -212,9 +212,10 @@ export function pythonText(shape: Shape, names: Names): string {
 
 /** Each type once, `None` last; that of no value only where it is alone. */
 function unionTexts(shape: Shape & { kind: "union" }, names: Names): string[] {
-  const texts = shape.of.flatMap((one) =>
-    one.kind === "literal" ? literalTexts(one.values) : [pythonText(one, names)],
-  );
+  const texts = shape.of.flatMap((one) => {
+    if (one.kind === "union") return unionTexts(one, names);
+    return one.kind === "literal" ? literalTexts(one.values) : [pythonText(one, names)];
+  });
   const others = new Set(texts.filter((text) => text !== "None" && text !== "NoReturn"));
   const found = [...others, ...(texts.includes("None") ? ["None"] : [])];
   return found.length > 0 ? found : ["NoReturn"];
