@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { chmod, cp, mkdir, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { chmod, cp, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +9,7 @@ import { serverCode } from "#cli/generate/server-code.ts";
 import { writeTree } from "#cli/generate/write-tree.ts";
 import { docBlocks, hasLines } from "./support/doc-blocks.ts";
 import { type ExampleName, registerExample } from "./support/example.ts";
+import { findPython, makeZipapp, registerProgram } from "./support/python-project.ts";
 import { checkPython, checkTypescript, findPythonTools } from "./support/python-tools.ts";
 import { randomSchemas } from "./support/random-schemas.ts";
 import { saltFolder } from "./support/salt-process.ts";
@@ -16,6 +17,7 @@ import { type Salt, startSalt } from "./support/start-salt.ts";
 
 const execute = promisify(execFile);
 const tools = findPythonTools();
+const python = await findPython();
 const examples: readonly ExampleName[] = ["fan-out", "converge", "approval", "orders"];
 
 let salt: Salt;
@@ -54,24 +56,8 @@ async function writeTsconfig(place: string, options: object = {}): Promise<void>
   await writeFile(path.join(place, "package.json"), '{ "type": "module" }');
 }
 
-/** The Python SDK; in a clone that has none yet, what generated functions need of it. */
-async function pythonPath(): Promise<string> {
-  const sdk = path.join(saltFolder, "sdk", "python", "src");
-  if (existsSync(path.join(sdk, "salt", "__init__.py"))) return sdk;
-  const place = path.join(salt.folder, "python-sdk");
-  await mkdir(path.join(place, "salt"), { recursive: true });
-  const text = [
-    "from typing import Any, Generic, TypeVar",
-    'T = TypeVar("T", covariant=True)',
-    "class Ref(Generic[T]): ...",
-    "class BigInt(int): ...",
-    "class FileValue: ...",
-    "class Map(dict[Any, Any]): ...",
-    "def call(name: str, argument: Any = None, **options: Any) -> Ref[Any]: ...",
-  ];
-  await writeFile(path.join(place, "salt", "__init__.pyi"), `${text.join("\n")}\n`);
-  return place;
-}
+/** Where mypy finds the Python SDK. */
+const pythonPath = path.join(saltFolder, "sdk", "python", "src");
 
 describe("docs/generated-code.md", () => {
   const page = readFileSync(path.join(saltFolder, "docs", "generated-code.md"), "utf8");
@@ -100,6 +86,40 @@ describe("docs/generated-code.md", () => {
     expect(docBlocks(page).filter(({ info }) => info[0] === "sh" && info[1] !== "run")).toEqual([]);
   });
 
+  test.skipIf(python === null)("a Python workflow calls the same project through its functions", async () => {
+    const workflow = [
+      ...["import salt", "", "", "@salt.workflow", "def greet_all(names: list[str]) -> list[str]:"],
+      '    return [ref.result() for ref in [hello({"name": name}) for name in names]]',
+    ];
+    const module = path.join(folder, "greetings.py");
+    const calls = await readFile(path.join(folder, "fraud_calls.py"), "utf8");
+    await writeFile(module, `${calls}\n\n${workflow.join("\n")}\n`);
+    await registerProgram(salt, "greetings", await makeZipapp(python ?? "", module, path.join(folder, "zipapp")));
+    const run = await salt.open("greetings/greet_all", ["Ada", "Grace"]);
+    await salt.settled(run.id);
+    expect(await salt.output(run.id)).toEqual(["HELLO, ADA!", "HELLO, GRACE!"]);
+  });
+
+  test.skipIf(python === null)(
+    "what is generated of a Python project passes tsc, and takes and gives its types",
+    async () => {
+      const place = path.join(folder, "of-python");
+      await mkdir(place);
+      const module = path.join(saltFolder, "tests", "journeys", "python", "flows.py");
+      await registerProgram(salt, "flows", await makeZipapp(python ?? "", module, path.join(place, "zipapp")));
+      await salt.saltOk(["generate", "flows", "--language", "typescript", "--out", path.join(place, "flows.ts")]);
+      const use = [
+        'import type { Decimal, Ref } from "@salt/sdk";',
+        'import { price } from "./flows.ts";',
+        'const item = { name: "tea", price: "1.20", due: new Date(0) };',
+        'export const ref: Ref<Decimal | string | number> = price({ path: "/x", item });',
+      ];
+      await writeFile(path.join(place, "use.ts"), use.join("\n"));
+      await writeTsconfig(place);
+      await checkTypescript(place);
+    },
+  );
+
   test("its TypeScript passes tsc", async () => {
     const place = path.join(folder, "messages", "typescript");
     await cp(place, path.join(folder, "checked"), { recursive: true });
@@ -112,7 +132,7 @@ describe("docs/generated-code.md", () => {
     await cp(path.join(folder, "messages", "python"), path.join(place, "messages"), { recursive: true });
     for (const file of ["fraud_calls.py", "fraud_offline.py"])
       await cp(path.join(folder, file), path.join(place, file));
-    await checkPython(tools ?? "", place, { MYPYPATH: await pythonPath() });
+    await checkPython(tools ?? "", place, { MYPYPATH: pythonPath });
   });
 });
 
@@ -150,7 +170,7 @@ describe("the examples", () => {
     const use = (amount: string) =>
       `from orders import charge\n\nref = charge({"reference": "r", "card": "c", "amount": ${amount}}, key="mine")\n`;
     await writeFile(path.join(python, "use.py"), use("3"));
-    const search = { MYPYPATH: await pythonPath() };
+    const search = { MYPYPATH: pythonPath };
     await checkPython(tools ?? "", python, search);
     await writeFile(path.join(python, "use.py"), use('"3"'));
     await expect(checkPython(tools ?? "", python, search)).rejects.toThrow(/use\.py:3: error: Argument 1 to "charge"/);

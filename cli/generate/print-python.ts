@@ -191,7 +191,7 @@ const plain = {
 export function pythonText(shape: Shape, names: Names): string {
   switch (shape.kind) {
     case "literal":
-      return literalText(shape.values);
+      return literalTexts(shape.values).join(" | ");
     case "union":
       return unionTexts(shape, names).join(" | ");
     case "native":
@@ -210,28 +210,35 @@ export function pythonText(shape: Shape, names: Names): string {
   }
 }
 
-/** Each type once. */
-const unionTexts = (shape: Shape & { kind: "union" }, names: Names): string[] => [
-  ...new Set(shape.of.map((option) => pythonText(option, names))),
-];
+/** Each type once, `None` last; that of no value only where it is alone. */
+function unionTexts(shape: Shape & { kind: "union" }, names: Names): string[] {
+  const texts = shape.of.flatMap((one) => {
+    if (one.kind === "union") return unionTexts(one, names);
+    return one.kind === "literal" ? literalTexts(one.values) : [pythonText(one, names)];
+  });
+  const others = new Set(texts.filter((text) => text !== "None" && text !== "NoReturn"));
+  const found = [...others, ...(texts.includes("None") ? ["None"] : [])];
+  return found.length > 0 ? found : ["NoReturn"];
+}
 
 /** Numbers with a fraction are no literals in Python's types. */
-function literalText(values: readonly Literal[]): string {
-  const fixed = values.filter((value) => typeof value !== "number" || Number.isSafeInteger(value));
-  const words = fixed.map((value) =>
-    value === null ? "None" : typeof value === "boolean" ? (value ? "True" : "False") : JSON.stringify(value),
-  );
+function literalTexts(values: readonly Literal[]): string[] {
+  const isFixed = (value: Literal): boolean => typeof value !== "number" || Number.isSafeInteger(value);
+  const words = values
+    .filter((value) => value !== null && isFixed(value))
+    .map((value) => (value === true ? "True" : value === false ? "False" : JSON.stringify(value)));
   const texts = [
     ...(words.length > 0 ? [`Literal[${words.join(", ")}]`] : []),
-    ...(fixed.length < values.length ? ["float"] : []),
+    ...(values.every(isFixed) ? [] : ["float"]),
+    ...(values.includes(null) ? ["None"] : []),
   ];
-  return texts.join(" | ") || "NoReturn";
+  return texts.length > 0 ? texts : ["NoReturn"];
 }
 
 /** What formatters and linters are to let be, whatever a project asks of its own code. */
 export function linterLines(code: string): string[] {
   const isLong = code.split("\n").some((line) => line.length > 88);
-  // Names of fields that hide a type are not seen to be odd.
+  // Names of fields that hide a type are not seen to be odd; with longer lines allowed the first is not needed (RUF100).
   const rules = [...(isLong ? ["E501"] : []), ...(code.includes(" = TypedDict(") ? ["UP013"] : [])];
-  return ["# fmt: off", ...(rules.length > 0 ? [`# ruff: noqa: ${rules.join(", ")}`] : [])];
+  return ["# fmt: off", ...(rules.length > 0 ? [`# ruff: noqa: ${rules.join(", ")}, RUF100`] : [])];
 }

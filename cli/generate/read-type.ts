@@ -132,9 +132,11 @@ function variantName(option: unknown): string {
   return typeName(String(fixed.find((value) => typeof value === "string") ?? fields[0]?.[0] ?? ""));
 }
 
-/** What anything fits is anything, whatever else fits too. */
+/** What anything fits is anything, whatever else fits too; what nothing fits adds nothing. */
 function unionOf(of: readonly Shape[]): Shape {
-  const flat = of.flatMap((shape) => (shape.kind === "union" ? shape.of : [shape]));
+  const all = of.flatMap((shape) => (shape.kind === "union" ? shape.of : [shape]));
+  const possible = all.filter((shape) => shape.kind !== "never");
+  const flat = possible.length > 0 ? possible : all.slice(0, 1);
   const one = flat.find((shape) => shape.kind === "any") ?? (flat.length === 1 ? flat[0] : undefined);
   return one ?? { kind: "union", of: flat };
 }

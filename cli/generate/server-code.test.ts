@@ -33,7 +33,7 @@ describe("a schema's type, in both languages", () => {
     never: [{ not: {} }, "never", "NoReturn"],
     several: [{ type: ["string", "null"] }, "string | null", "str | None"],
     fixed: [{ const: "a" }, '"a"', 'Literal["a"]'],
-    choice: [{ enum: ["a", 1, true, null] }, '"a" | 1 | true | null', 'Literal["a", 1, True, None]'],
+    choice: [{ enum: ["a", 1, true, null] }, '"a" | 1 | true | null', 'Literal["a", 1, True] | None'],
     halves: [{ enum: [0.5, 1] }, "0.5 | 1", "Literal[1] | float"],
     texts: [{ type: "array", items: { type: "string" } }, "string[]", "list[str]"],
     lists: [{ items: { enum: ["a", "b"] } }, 'Array<"a" | "b">', 'list[Literal["a", "b"]]'],

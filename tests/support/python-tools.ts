@@ -34,7 +34,9 @@ export async function checkPython(tools: string, folder: string, env: NodeJS.Pro
     "/dev/null",
     ".",
   ]);
-  await run("ruff", ["check", "--no-cache", "--isolated", "--select", "E,F,I,UP,B", "--target-version", "py310", "."]);
+  // Which letters a user's texts have is theirs.
+  const rules = ["--select", "E,F,I,UP,B,RUF", "--ignore", "RUF001,RUF002,RUF003"];
+  await run("ruff", ["check", "--no-cache", "--isolated", ...rules, "--target-version", "py310", "."]);
 }
 
 /** Checks a folder of TypeScript with the compiler. Rejects with what it says. */

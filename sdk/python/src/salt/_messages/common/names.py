@@ -2,7 +2,7 @@
 # Source: common/names.json
 # Names, ids and labels
 # fmt: off
-# ruff: noqa: E501
+# ruff: noqa: E501, RUF100
 from __future__ import annotations
 
 from typing import Literal, TypeAlias

@@ -2,7 +2,7 @@
 # Source: values/encoded.json
 # The JSON in a value's text
 # fmt: off
-# ruff: noqa: E501, UP013
+# ruff: noqa: E501, UP013, RUF100
 from __future__ import annotations
 
 from typing import Literal, TypeAlias, TypedDict
@@ -153,7 +153,7 @@ class TaggedError(_TaggedErrorKeys):
 
 
 # A value as it stands in its text.
-EncodedValue: TypeAlias = "None | bool | float | str | list[EncodedValue] | TaggedDate | TaggedBytes | TaggedBigint | TaggedDecimal | TaggedMap | TaggedSet | TaggedUuid | TaggedDuration | TaggedRef | TaggedFile | TaggedError | dict[str, EncodedValue]"
+EncodedValue: TypeAlias = "bool | float | str | list[EncodedValue] | TaggedDate | TaggedBytes | TaggedBigint | TaggedDecimal | TaggedMap | TaggedSet | TaggedUuid | TaggedDuration | TaggedRef | TaggedFile | TaggedError | dict[str, EncodedValue] | None"
 
 
 class _TaggedFileVOptional(TypedDict, total=False):
