@@ -302,3 +302,12 @@ def test_run_retries_as_the_task_type_says(tmp_path: Path) -> None:
     end = run("run", "tries", "--input", json.dumps(str(tmp_path / "tries")))
     assert end.stdout == '"at last"\n', end.stderr
     assert [line.split()[0] for line in end.stderr.splitlines()] == ["↻", "↻", "✓"]
+
+
+def test_run_ends_at_once_when_it_is_interrupted() -> None:
+    command = [sys.executable, str(tests_folder / "socket_project.py"), "run", "naps", "--input", "60000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        time.sleep(0.5)
+        started.send_signal(signal.SIGINT)
+        _, stderr = started.communicate(timeout=10)
+    assert (started.returncode, stderr) == (130, b"")
