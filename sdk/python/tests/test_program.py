@@ -250,6 +250,20 @@ def test_a_program_that_is_killed_leaves_a_traceback_of_where_it_was(agent: Fake
     assert "in waits" in agent.output("stderr")
 
 
+def test_a_fork_of_a_process_that_has_imported_the_project_is_a_program() -> None:
+    agent = FakeAgent("fork_project.py")
+    try:
+        agent.started()
+        assert value_of(agent.execute("where"))["main"] is True
+        work = agent.work("workflow", "naps", 5, journalEnd=0)
+        agent.send(work)
+        assert agent.next("calls")["argsId"] == work["argsId"]
+        agent.send({"t": "quit"})
+        assert agent.exit_code() == 0
+    finally:
+        agent.close()
+
+
 def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(tests_folder / "socket_project.py"), *args]
     clean = {"PATH": "/usr/bin:/bin", **(env or {})}
