@@ -5,17 +5,14 @@ import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect, test } from "vitest";
-import { findPython, pythonNeeded } from "../../tests/support/python-project.ts";
+import { findPython, requirePython } from "../../tests/support/python-project.ts";
 import { testCache } from "../../tests/support/salt-process.ts";
 
 const run = promisify(execFile);
 const folder = import.meta.dirname;
 
 const python = await findPython();
-if (python === null) {
-  console.warn(pythonNeeded);
-  if (process.env.CI === "true") throw new Error(pythonNeeded);
-}
+requirePython(python);
 
 /** A virtual environment with the SDK and its development tools from PyPI, made once for what pyproject.toml asks for. */
 async function environment(): Promise<string> {

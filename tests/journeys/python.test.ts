@@ -4,15 +4,12 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { livingPrograms, tasksOf, until } from "../support/journeys.ts";
 import { killsOf } from "../support/kills.ts";
-import { findPython, makeZipapp, pythonNeeded, registerProgram } from "../support/python-project.ts";
+import { findPython, makeZipapp, registerProgram, requirePython } from "../support/python-project.ts";
 import { saltFolder } from "../support/salt-process.ts";
 import { type Salt, startSalt } from "../support/start-salt.ts";
 
 const python = await findPython();
-if (python === null) {
-  console.warn(pythonNeeded);
-  if (process.env.CI === "true") throw new Error(pythonNeeded);
-}
+requirePython(python);
 
 /** Python workflows through a real coordinator and agent, as one file with the SDK inside. */
 describe.skipIf(python === null)("a Python project", () => {
