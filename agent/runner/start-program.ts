@@ -46,7 +46,7 @@ export const exitFile = (folder: string): string => join(folder, "exit");
 export async function startProgram(
   deps: StartDeps,
   program: Program,
-  options: { pool: PoolIdentity; binaryPath: string },
+  options: { pool: PoolIdentity; command: readonly string[] },
   events: ProcessEvents,
 ): Promise<void> {
   const { disk, processes } = deps;
@@ -67,10 +67,11 @@ export async function startProgram(
     events.exited(null);
     return;
   }
+  const [binary = "", ...args] = options.command;
   const child = processes.launch(
     {
-      binary: options.binaryPath,
-      args: [],
+      binary,
+      args,
       env: sandbox.env,
       cwd: sandbox.workFolder,
       stdout: join(sandbox.logFolder, "stdout"),

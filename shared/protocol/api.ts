@@ -323,6 +323,7 @@ export const agentViewSchema = z
     platform: z.string(),
     version: z.string(),
     labels: z.record(z.string(), z.string()),
+    pythons: z.array(z.string()).exactOptional(),
     capacity: z.object({ tasks: z.int(), workflows: z.int() }),
     connected: z.boolean(),
     seenAtMs: timeMs,
