@@ -42,6 +42,12 @@ export const recordFile = (folder: string): string => join(folder, "record.json"
 export const identityFile = (folder: string): string => join(folder, "identity.json");
 export const exitFile = (folder: string): string => join(folder, "exit");
 
+/**
+ * Under which a language does in every process what it does in one: Python's sets of strings are iterated in an order of
+ * the process otherwise, so that a workflow that goes over one would call other things when it is replayed.
+ */
+const replayable: Readonly<Record<string, string>> = { PYTHONHASHSEED: "0" };
+
 /** Starts a process of the pool: folders, socket and a durable record first, then the program. */
 export async function startProgram(
   deps: StartDeps,
@@ -58,7 +64,8 @@ export async function startProgram(
     socket: join(deps.socketFolder, program.id),
     sessionHash: hashSession(session),
   };
-  const sandbox = await prepareSandbox(disk, { folder, socket: record.socket, session, env: deps.env });
+  const env = options.pool.kind === "workflow" ? { ...replayable, ...deps.env } : deps.env;
+  const sandbox = await prepareSandbox(disk, { folder, socket: record.socket, session, env });
   const socket = await listenFor(deps, program, record, events);
   await disk.writeDurably(recordFile(folder), JSON.stringify(record));
   if (program.state !== "starting") {

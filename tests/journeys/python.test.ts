@@ -4,15 +4,12 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { livingPrograms, tasksOf, until } from "../support/journeys.ts";
 import { killsOf } from "../support/kills.ts";
-import { findPython, makeZipapp, pythonNeeded, registerProgram } from "../support/python-project.ts";
+import { findPython, makeZipapp, registerProgram, requirePython } from "../support/python-project.ts";
 import { saltFolder } from "../support/salt-process.ts";
 import { type Salt, startSalt } from "../support/start-salt.ts";
 
 const python = await findPython();
-if (python === null) {
-  console.warn(pythonNeeded);
-  if (process.env.CI === "true") throw new Error(pythonNeeded);
-}
+requirePython(python);
 
 /** Python workflows through a real coordinator and agent, as one file with the SDK inside. */
 describe.skipIf(python === null)("a Python project", () => {
@@ -58,6 +55,22 @@ describe.skipIf(python === null)("a Python project", () => {
     },
     60_000,
   );
+
+  test("C21 a workflow that goes over a set of strings makes the same calls when it is replayed in another process", async () => {
+    const file = path.join(salt.folder, "unordered.txt");
+    const { id } = await salt.open("shop/unordered", file);
+    for (let kill = 0; kill < 3; kill++) {
+      await until("the tasks before the signal have settled", () => notesOf(file).length === 7);
+      const killed = await killsOf(salt, () => 0).program("workflow");
+      await until("its process is gone", () => livingPrograms(salt).every(({ pid }) => !killed.endsWith(`, ${pid}`)));
+    }
+    await salt.saltOk(["signal", id, "decision"]);
+    expect(await salt.output(id)).toEqual([
+      "6",
+      ...["bread", "butter", "jam", "milk", "salt", "tea"].map((name) => `tracking ${name}`),
+    ]);
+    expect(notesOf(file)).toHaveLength(7);
+  });
 
   test("what a task raises arrives with type, message, causes and the project's own traceback", async () => {
     const { id } = await salt.open("shop/failing", "raise");

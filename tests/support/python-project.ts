@@ -16,14 +16,20 @@ const run = promisify(execFile);
 const sdk = path.join(saltFolder, "sdk", "python", "src", "salt");
 
 /** What to do on a machine whose Python is missing or too old. */
-export const pythonNeeded =
-  "Python 3.10 or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one";
+const pythonNeeded = "Python 3.10 or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one";
 
 /** The interpreter that tests use: SALT_PYTHON, else `python3`. Null when there is none that the SDK supports. */
 export async function findPython(): Promise<string | null> {
   const script = "import sys, venv; print(sys.executable if sys.version_info >= (3, 10) else '')";
   const { stdout } = await run(process.env.SALT_PYTHON ?? "python3", ["-c", script]).catch(() => ({ stdout: "" }));
   return stdout.trim() || null;
+}
+
+/** Says what is missing; tests are skipped then, and fail in CI. */
+export function requirePython(python: string | null): void {
+  if (python !== null) return;
+  console.warn(pythonNeeded);
+  if (process.env.CI === "true") throw new Error(pythonNeeded);
 }
 
 /** Makes of a module and the SDK one executable file, a zipapp: Python's own simplest form of such a thing. */

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,3 @@ def _activity(pid: int) -> str:
 def value_of(frame: Frame, name: str = "output") -> Any:
     """The JSON of an inline value."""
     return json.loads(frame[name]["json"])
-
-
-def types_of(frames: Iterable[Frame]) -> list[str]:
-    return [frame["t"] for frame in frames]

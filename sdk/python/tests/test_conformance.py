@@ -5,24 +5,34 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fake_agent import FakeAgent, Frame
+from results import record_results
 
 transcripts = Path(__file__).parents[2] / "conformance" / "transcripts"
+
+entries = ["conformance_async.py", "conformance_sync.py"]
+passed: list[tuple[str, str]] = []
 
 quiet_s = 0.02
 early_s = 0.4
 
 
-def cases() -> list[Any]:
-    return [
-        pytest.param(case["steps"], id=f"{path.stem}: {case['rule']} {case['name']}")
+def all_cases() -> dict[str, list[dict[str, Any]]]:
+    """The steps of every case, by `<file>: <rule> <name>`."""
+    return {
+        f"{path.stem}: {case['rule']} {case['name']}": case["steps"]
         for path in sorted(transcripts.glob("*.json"))
         for case in json.loads(path.read_text())["cases"]
-    ]
+    }
+
+
+cases = all_cases()
 
 
 def filled(value: Any, folder: Path) -> Any:
@@ -84,11 +94,35 @@ def replay(agent: FakeAgent, steps: list[dict[str, Any]]) -> None:
     assert agent.left(quiet_s) == []
 
 
-@pytest.mark.parametrize("steps", cases())
-@pytest.mark.parametrize("entry", ["conformance_async.py", "conformance_sync.py"], ids=["async", "sync"])
-def test_transcript(entry: str, steps: list[dict[str, Any]]) -> None:
+def outcome(entry: str, name: str) -> Exception | None:
     agent = FakeAgent(entry)
     try:
-        replay(agent.started(), steps)
+        replay(agent.started(), cases[name])
+        return None
+    except Exception as error:
+        return error
     finally:
         agent.close()
+
+
+@pytest.fixture(scope="session")
+def outcomes() -> Iterator[dict[tuple[str, str], Future[Exception | None]]]:
+    """Several programs at a time, as they wait more than they compute."""
+    with ThreadPoolExecutor(6) as pool:
+        yield {(entry, name): pool.submit(outcome, entry, name) for entry in entries for name in cases}
+
+
+@pytest.mark.parametrize("name", list(cases))
+@pytest.mark.parametrize("entry", entries, ids=["async", "sync"])
+def test_transcript(entry: str, name: str, outcomes: dict[tuple[str, str], Future[Exception | None]]) -> None:
+    error = outcomes[entry, name].result()
+    if error is not None:
+        raise error
+    passed.append((entry, name))
+
+
+def test_the_table_of_what_each_sdk_has_is_made_of_these_results() -> None:
+    if len(passed) < len(entries) * len(cases):
+        pytest.skip("only some of the cases were replayed")
+    names = [name for name in cases if all((entry, name) in passed for entry in entries)]
+    assert record_results("transcripts", names) == names

@@ -94,6 +94,22 @@ async def order_async(path: str, items: list[Item]) -> Receipt:
     return Receipt(amount, latest_due, decision.by, tracking)
 
 
+@salt.workflow
+def unordered(path: str) -> list[str]:
+    """Goes over a set, whose order Python does not promise, and passes one on."""
+    names = {"tea", "milk", "bread", "salt", "butter", "jam"}
+    tracked = [track(path, name) for name in names]
+    last = salt.call("count", {"path": path, "names": names}, output=int)
+    salt.wait_for_signal("decision").result()
+    return sorted([*(ref.result() for ref in tracked), str(last.result())])
+
+
+@salt.task
+def count(path: str, names: set[str]) -> int:
+    note(path, "count")
+    return len(names)
+
+
 class OutOfStock(Exception):
     pass
 

@@ -21,26 +21,33 @@ class Process:
         self.texts = TextsOnDisk()
         self._exit = exit
         self._home = os.getcwd()
+        if "TMPDIR" not in os.environ:
+            os.environ["TMPDIR"] = tempfile.gettempdir()
+        self._temporary = os.environ["TMPDIR"]
         self._environment = dict(os.environb)
+        self._before: int | None = None
+        """Threads and child processes of the program itself, such as those that its modules started."""
         self._interruptible: TaskContext | None = None
         _line_by_line()
         signal.signal(signal.SIGUSR1, self._interrupt)
 
-    def enter(self, folder: str) -> int:
-        """Before a task: its folder becomes the working directory and the temporary folder. What runs already."""
+    def enter(self, folder: str) -> None:
+        """Before a task: its folder becomes the working directory and the temporary folder."""
+        if self._before is None:
+            self._before = count_leftovers()
         os.chdir(folder)
         os.environ["TMPDIR"] = folder
         tempfile.tempdir = None
-        return count_leftovers()
 
-    def leave(self, before: int) -> bool:
+    def leave(self) -> bool:
         """After a task: everything as at the start. False when threads or child processes are left over."""
         os.chdir(self._home)
+        os.environ["TMPDIR"] = self._temporary
         if dict(os.environb) != self._environment:
             os.environb.clear()
             os.environb.update(self._environment)
         tempfile.tempdir = None
-        return count_leftovers() <= before
+        return self._before is not None and count_leftovers() <= self._before
 
     def interruptible(self, context: TaskContext) -> Callable[[Callable[[], Any]], Any]:
         """Runs a task's code on the main thread such that a cancel raises in it where it stands, as Ctrl-C would."""
@@ -104,7 +111,16 @@ def _size_of(descriptor: int) -> int:
 
 def count_leftovers() -> int:
     """Threads and child processes of this process, apart from those that multiprocessing keeps for itself."""
-    return threading.active_count() + len(_children() - _helpers())
+    return threading.active_count() + (len(_children() - _helpers()) if _has_children() else 0)
+
+
+def _has_children() -> bool:
+    """Whether there is any child process, in one call of the system."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _children() -> set[int]:

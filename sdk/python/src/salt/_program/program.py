@@ -124,7 +124,7 @@ class Program:
             self._deps.host.exit(0)
         elif kind == "work":
             self._begin(frame)
-        else:
+        elif "argsId" in frame:
             work = self._works.get(frame["argsId"])
             if work is not None:
                 self._receive_of(frame, work)

@@ -43,10 +43,10 @@ class Serving:
         while (taken := self._program.take_task()) is not None:
             work, context = taken
             self._is_busy = True
-            before = self._process.enter(work["folder"])
+            self._process.enter(work["folder"])
             run = self._process.interruptible(context)
             end = execute_task(context, work, self._registry.tasks[work["name"]], self._process.texts, run)
-            is_clean = self._process.leave(before)
+            is_clean = self._process.leave()
             self._is_busy = False
             self._program.finish_task(work["argsId"], end, clean=is_clean)
         return self._exit_code or 0

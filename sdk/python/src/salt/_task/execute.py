@@ -62,7 +62,11 @@ def _called(context: TaskContext, call: Callable[[], Any]) -> Any:
         assert task is not None
 
         def cancel() -> None:
-            loop.call_soon_threadsafe(task.cancel)
+            try:
+                loop.call_soon_threadsafe(task.cancel)
+            except RuntimeError:
+                # The loop is closed: the function has ended meanwhile.
+                pass
 
         context.on_cancel = cancel
         if context.cancelled.is_set():

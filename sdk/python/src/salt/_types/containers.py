@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._values.types import Map
+from .scalars import Nothing
 from .shape import BAD, Complaints, Definitions, Schema, Shape, kind_of, read_at, tagged
 
 
@@ -149,8 +150,10 @@ class OneOf(Shape):
             read = member.read(value, Complaints())
             if read is not BAD:
                 return read
-        if len(exact) == 1:
-            return exact[0].read(value, complaints)
+        # Where only one can have been meant, what it has to say is more telling.
+        meant = exact or [member for member in self.members if not isinstance(member, Nothing)]
+        if len(meant) == 1:
+            return meant[0].read(value, complaints)
         return complaints.add(f"{kind_of(value)} fits none of the types that are allowed here")
 
     def is_exact(self, value: Any) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ class PydanticModel(Shape):
 
     cls: Any
 
+    @cached_property
     def _adapter(self) -> Any:
         from pydantic import TypeAdapter
 
         return TypeAdapter(self.cls)
 
     def schema(self, definitions: Definitions) -> Schema:
-        schema = self._adapter().json_schema(mode="validation", ref_template="#/$defs/{model}")
+        schema = self._adapter.json_schema(mode="validation", ref_template="#/$defs/{model}")
         definitions.schemas.update(schema.pop("$defs", {}))
         loose: Schema = _with_tagged(schema)
         for name, inner in list(definitions.schemas.items()):
@@ -40,7 +42,7 @@ class PydanticModel(Shape):
         if isinstance(value, self.cls):
             return value
         try:
-            return self._adapter().validate_python(value, from_attributes=False)
+            return self._adapter.validate_python(value, from_attributes=False)
         except ValidationError as error:
             for one in error.errors(include_url=False, include_context=False, include_input=False):
                 complaints.steps.extend(one["loc"])

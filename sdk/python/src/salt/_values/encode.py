@@ -186,7 +186,10 @@ class _Writer:
 
     def other(self, value: Any) -> None:
         """What is known by the package it comes from, or not at all."""
-        file = None if self.options.to_file is None else self.options.to_file(value)
+        try:
+            file = None if self.options.to_file is None else self.options.to_file(value)
+        except (ValueError, TypeError, OSError) as error:
+            raise BadValue(f"{_article(type(value))} cannot be saved as a file: {error}") from error
         if file is not None:
             self.file(file)
             return

@@ -32,6 +32,8 @@ class RunLoop(asyncio.AbstractEventLoop):
         self._now_ms = now_ms
         self._pause = pause
         self.is_shut = False
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        """Those that are not done, in the order in which they were made."""
 
     def run_until_rest(self) -> None:
         """Runs what is ready, and what that makes ready, until nothing is."""
@@ -90,7 +92,13 @@ class RunLoop(asyncio.AbstractEventLoop):
         return asyncio.Future(loop=self)
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:
-        return asyncio.Task(coro, loop=self, **options)
+        task = asyncio.Task(coro, loop=self, **options)
+        self.tasks[task] = None
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.pop(task, None)
 
     def get_debug(self) -> bool:
         return False
@@ -170,6 +178,8 @@ class LoopBody:
 
     def wait_async(self, deferred: Deferred) -> Generator[Any, None, Any]:
         if not deferred.done:
+            if self._loop.is_shut:
+                raise Abandoned
             # One future for each who waits, as cancelling a waiter cancels its future.
             future = self._loop.create_future()
             deferred.on_done(lambda: None if future.done() else future.set_result(None))
@@ -186,9 +196,12 @@ class LoopBody:
             return
         self._loop.is_shut = True
         self._loop._ready.clear()
-        if self._task is not None and not self._task.done():
-            self._task.remove_done_callback(self._done)
-            _let_go(self._task)
+        for task in list(self._loop.tasks):
+            self._context.run(_let_go, task)
+        self._loop.tasks.clear()
+
+
+_throws_max = 10
 
 
 def _let_go(task: asyncio.Task[Any]) -> None:
@@ -196,8 +209,9 @@ def _let_go(task: asyncio.Task[Any]) -> None:
     task._log_destroy_pending = False
     coroutine = task.get_coro()
     try:
-        if coroutine is not None:
+        # One that awaits once more on its way out is told again.
+        for _ in range(_throws_max if coroutine is not None else 0):
             coroutine.throw(Abandoned())
     except BaseException:
-        # It has been let go of: nothing that it raises or awaits is of interest.
+        # It has been let go of: nothing that it raises is of interest.
         pass
