@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { assert } from "#shared/domain/assert.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
-import { sha256Schema } from "#shared/protocol/common.ts";
+import { pythonRequiresSchema, sha256Schema } from "#shared/protocol/common.ts";
 import { type Attempt, moveAttempt, newAttempt } from "../leases/attempt.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { AgentDeps } from "../options.ts";
@@ -45,6 +45,7 @@ const recordSchema = z.object({
     project: z.string(),
     release: z.string(),
     binary: sha256Schema,
+    python: pythonRequiresSchema.exactOptional(),
     policy: z.enum(["warm", "fresh"]),
   }),
   socket: z.string(),
@@ -146,9 +147,10 @@ async function takeUp(
 
 /** The attempt as far as it is needed to go on: its input is in the program's hands. */
 function adoptAttempt(deps: AdoptDeps, program: Program, record: ProcessRecord, remembered: RememberedAttempt): void {
-  const { kind, project, release, binary, policy } = record.pool;
+  const { kind, project, release, binary, python, policy } = record.pool;
   const { task, fence, name, attempt: nth, attemptTimeoutMs, argsId } = remembered;
   const lease: Lease = {
+    ...(python === undefined ? {} : { python }),
     ...{ task, fence, kind, project, release, binary, binaryBytes: 0, name, attempt: nth, attemptTimeoutMs },
     input: { json: "null" },
     process: policy,

@@ -52,7 +52,7 @@ const replayable: Readonly<Record<string, string>> = { PYTHONHASHSEED: "0" };
 export async function startProgram(
   deps: StartDeps,
   program: Program,
-  options: { pool: PoolIdentity; binaryPath: string },
+  options: { pool: PoolIdentity; command: readonly string[] },
   events: ProcessEvents,
 ): Promise<void> {
   const { disk, processes } = deps;
@@ -74,10 +74,11 @@ export async function startProgram(
     events.exited(null);
     return;
   }
+  const [binary = "", ...args] = options.command;
   const child = processes.launch(
     {
-      binary: options.binaryPath,
-      args: [],
+      binary,
+      args,
       env: sandbox.env,
       cwd: sandbox.workFolder,
       stdout: join(sandbox.logFolder, "stdout"),

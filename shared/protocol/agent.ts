@@ -10,6 +10,8 @@ import {
   labelsSchema,
   nameSchema,
   platformSchema,
+  pythonRequiresSchema,
+  pythonVersionSchema,
   sha256Schema,
   taskIdSchema,
   valueSchema,
@@ -87,6 +89,8 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
     platform: platformSchema,
     version: z.string().max(50),
     labels: labelsSchema,
+    /** The versions of CPython on its machine with which it can execute PEXes. */
+    pythons: z.array(pythonVersionSchema).max(20).exactOptional(),
     capacity: z.object({ tasks: z.int().min(0), workflows: z.int().min(0) }),
     /** It keeps journals that it was given, as far as it can, and says `lacks` when it has not. */
     keepsJournals: z.literal(true).exactOptional(),
@@ -152,6 +156,8 @@ export const leaseSchema = z.object({
   /** Digest and size of the binary for the agent's platform. */
   binary: sha256Schema,
   binaryBytes: z.int().min(0),
+  /** The binary is a PEX, for such a Python. */
+  python: pythonRequiresSchema.exactOptional(),
   /** Task type or workflow, within the project. */
   name: nameSchema,
   /** Counted from 1. */

@@ -3,8 +3,10 @@ import * as agent from "./agent.ts";
 import * as api from "./api.ts";
 import * as blobs from "./blobs.ts";
 import * as common from "./common.ts";
+import * as limitViews from "./limit-views.ts";
 import * as manifest from "./manifest.ts";
 import * as task from "./task.ts";
+import * as triggerViews from "./trigger-views.ts";
 import * as values from "./values.ts";
 
 interface SchemaFile {
@@ -112,7 +114,10 @@ const files: Readonly<Record<string, SchemaFile>> = {
     title: "Frames from an agent to a program",
     types: { ...variants("t", task.agentToProgramFrameSchema), AgentToProgramFrame: task.agentToProgramFrameSchema },
   },
-  "api/messages": { title: "Requests and answers of the HTTP API", types: named({ ...api, ...blobs }) },
+  "api/messages": {
+    title: "Requests and answers of the HTTP API",
+    types: named({ ...api, ...limitViews, ...triggerViews, ...blobs }),
+  },
 };
 
 function wire(

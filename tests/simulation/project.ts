@@ -41,7 +41,7 @@ const checked = task(
   { ...patient, name: "checked", checks: { odd: () => ({ result: "warn" as const, message: "odd" }) } },
   (_input: unknown, context) => theWorld().execute(context, () => "checked"),
 );
-const hasty = does("hasty", () => "in time", { queueTimeoutMs: 2_000 });
+const hasty = does("hasty", () => "in time", { queueTimeoutMs: 20 });
 const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
 const emits = does("emits", () => {
   emit("paid", eventValue);

@@ -22,7 +22,11 @@ class Description(TypedDict):
     tasks: list[TaskType]
 
 
-class ManifestBinaries(TypedDict):
+class _ManifestBinariesOptional(TypedDict, total=False):
+    python: PythonNeed
+
+
+class ManifestBinaries(_ManifestBinariesOptional):
     sha256: Sha256
     bytes: int
 
@@ -33,6 +37,14 @@ class Manifest(TypedDict):
     description: Description
     triggers: list[Trigger]
     binaries: dict[Platform, ManifestBinaries]
+
+
+class _PythonNeedOptional(TypedDict, total=False):
+    abi: str
+
+
+class PythonNeed(_PythonNeedOptional):
+    requires: str
 
 
 class _TaskTypeOptional(TypedDict, total=False):

@@ -16,6 +16,11 @@ class TaskOptionsRetry(TypedDict, total=False):
     backoffMaxMs: int
 
 
+class TaskOptionsLimit(TypedDict):
+    name: Name
+    max: int
+
+
 class TaskOptions(TypedDict, total=False):
     retry: TaskOptionsRetry
     attemptTimeoutMs: int
@@ -24,6 +29,7 @@ class TaskOptions(TypedDict, total=False):
     process: Literal["warm", "fresh"]
     pool: Name
     labels: Labels
+    limit: TaskOptionsLimit
 
 
 class Retry(TypedDict):
