@@ -16,7 +16,8 @@ const run = promisify(execFile);
 const sdk = path.join(saltFolder, "sdk", "python", "src", "salt");
 
 /** What to do on a machine whose Python is missing or too old. */
-export const pythonNeeded = "Python 3.10 or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one";
+export const pythonNeeded =
+  "Python 3.10 or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one";
 
 /** The interpreter that tests use: SALT_PYTHON, else `python3`. Null when there is none that the SDK supports. */
 export async function findPython(): Promise<string | null> {
