@@ -13,6 +13,7 @@ import { AttemptJournal } from "./outbox/attempt-journal.ts";
 import { createReportFiles } from "./outbox/report-files.ts";
 import { Reporter } from "./outbox/reporter.ts";
 import { adoptProcesses } from "./runner/adopt.ts";
+import { ForkServers } from "./runner/fork-servers.ts";
 import { LogWindow } from "./runner/log-window.ts";
 import { Runner } from "./runner/runner.ts";
 import type { StartDeps } from "./runner/start-program.ts";
@@ -51,10 +52,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const programs = new Programs({ ...deps, cache, files: machine.pexFiles }, await machine.findPythons());
   const values = machine.createValues({ blobs, folder: within("values") });
   const { journal, remembered } = AttemptJournal.open(deps, within("attempts"));
+  const { socketFolder } = folder;
+  const forks = new ForkServers({ ...deps, socketFolder, folder: within("forks"), programs });
   const start: StartDeps = {
-    ...deps,
+    ...{ ...deps, forks, socketFolder },
     processesFolder: within("processes"),
-    socketFolder: folder.socketFolder,
     env: options.env ?? {},
     logWindow: new LogWindow(logWindowBytes),
     logBytesMax: () => timings.logBytesMax,
@@ -95,12 +97,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     accepted: (attempt) => leases.accepted(attempt),
     stored: (attempt) => runner.stored(attempt),
   });
-  const parts = { folder, connection, leases, runner, reporter, journal, alive: machine.keepAlive() };
+  const parts = { folder, connection, leases, runner, forks, reporter, journal, alive: machine.keepAlive() };
   const life: AgentLife = new AgentLife({ ...deps, drainMs: options.drainMs ?? drainMsDefault }, parts);
 
   try {
     await cache.open();
-    await reporter.load();
+    await Promise.all([reporter.load(), forks.open()]);
     await adoptProcesses({ ...deps, folder: folder.path, runner, start, leases, journal, remembered });
   } catch (error) {
     await life.end();

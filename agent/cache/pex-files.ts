@@ -29,6 +29,11 @@ const digestFileOf = (pex: string, python: Python): string => `${treeOf(pex, pyt
 const interpreterOf = (tree: string): string =>
   process.platform === "win32" ? join(tree, "Scripts", "python.exe") : join(tree, "bin", "python");
 
+const packagesOf = (tree: string, { version }: Python): string =>
+  process.platform === "win32"
+    ? join(tree, "Lib", "site-packages")
+    : join(tree, "lib", `python${version.split(".").slice(0, 2).join(".")}`, "site-packages");
+
 export const systemPexFiles: PexFiles = {
   async unpack(pex, python) {
     const tree = treeOf(pex, python);
@@ -51,8 +56,12 @@ export const systemPexFiles: PexFiles = {
     const told = await readFile(digestFileOf(pex, python), "utf8").catch(() => null);
     return told !== null && told === (await digestTree(treeOf(pex, python)).catch(() => null));
   },
-  // The module that `salt build` makes, without what pex does at each start to find out that all is unpacked.
-  command: (pex, python) => [interpreterOf(treeOf(pex, python)), "-I", "-m", "salt_entry"],
+  // The module that `salt build` makes, without what pex does at each start to find out that all is unpacked. As a file, so
+  // that the working folder is not searched for modules; variables such as PYTHONHASHSEED count.
+  command(pex, python) {
+    const tree = treeOf(pex, python);
+    return [interpreterOf(tree), "-s", join(packagesOf(tree, python), "salt_entry.py")];
+  },
 };
 
 /** With the tools that are within the PEX; no wheel is fetched, and nothing of the project executed. */

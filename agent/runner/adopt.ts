@@ -7,7 +7,7 @@ import { type Attempt, moveAttempt, newAttempt } from "../leases/attempt.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { AgentDeps } from "../options.ts";
 import type { AttemptJournal, Remembered } from "../outbox/attempt-journal.ts";
-import type { Disk, Processes, ProcessIdentity } from "../ports.ts";
+import type { Disk, ProcessIdentity } from "../ports.ts";
 import { sandboxFolders } from "../sandbox/prepare-sandbox.ts";
 import { newLogProgress } from "./log-follower.ts";
 import type { Program } from "./program.ts";
@@ -17,6 +17,7 @@ import {
   exitFile,
   followLogs,
   identityFile,
+  isSameProcess,
   listenFor,
   type ProcessRecord,
   recordFile,
@@ -174,11 +175,6 @@ async function sweepValues(deps: AdoptDeps): Promise<void> {
   for (const name of await disk.list(folder)) {
     if (!live.has(name.slice(0, name.lastIndexOf(".")))) await disk.remove(join(folder, name));
   }
-}
-
-function isSameProcess(processes: Processes, identity: ProcessIdentity): boolean {
-  const now = processes.identify(identity.pid);
-  return now !== null && now.startTime === identity.startTime && now.bootId === identity.bootId;
 }
 
 async function readJson<T>(disk: Disk, file: string, schema: z.ZodType<T>): Promise<T | null> {

@@ -1,19 +1,19 @@
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { findPython, pythonNeeded } from "../support/python-project.ts";
+import { until } from "../support/journeys.ts";
+import { killsOf } from "../support/kills.ts";
+import { findPython, requirePython } from "../support/python-project.ts";
 import { type Salt, startSalt } from "../support/start-salt.ts";
 
 const python = await findPython();
-if (python === null) {
-  console.warn(pythonNeeded);
-  if (process.env.CI === "true") throw new Error(pythonNeeded);
-}
+requirePython(python);
 
 const main = `
 import os
 import sys
+import time
 
 import idna
 import salt
@@ -27,6 +27,19 @@ def encode(name: str) -> str:
 @salt.task(process="fresh")
 def where(n: int) -> list[str]:
     return [str(os.getpid()), sys.prefix, __name__]
+
+
+@salt.task(process="fresh", retry=3)
+def slow(path: str, seconds: float, ctx: salt.TaskContext) -> int:
+    with open(path, "a") as notes:
+        notes.write(f"{os.getpid()} {ctx.attempt}\\n")
+    time.sleep(seconds)
+    return ctx.attempt
+
+
+@salt.workflow
+async def wait(path: str, seconds: float) -> int:
+    return await slow(path, seconds)
 
 
 @salt.workflow
@@ -52,6 +65,27 @@ const files = {
   "src/names/__init__.py": "",
   "src/names/main.py": main,
 };
+
+/** The pids of the fork servers of an instance's agents: what they fork has another parent than a launch wrapper. */
+function forkServers(salt: Salt): number[] {
+  const read = (pid: number | string, file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8");
+  return readdirSync("/proc")
+    .filter((pid) => {
+      try {
+        const parent = /\) \S (\d+)/.exec(read(pid, "stat"))?.[1] ?? "";
+        const isOurs = read(pid, "environ").includes(`HOME=${salt.folder}`);
+        return isOurs && read(pid, "environ").includes("SALT_FORK_SOCKET=") && read(parent, "comm") === "sh\n";
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+async function settledOutput(salt: Salt, run: string): Promise<unknown> {
+  await salt.settled(run, undefined, 60_000);
+  return await salt.output(run);
+}
 
 /** The three commands of docs/python.md, from sources to an output. */
 describe.skipIf(python === null)("a Python project that salt build makes a PEX of", { timeout: 180_000 }, () => {
@@ -85,5 +119,33 @@ describe.skipIf(python === null)("a Python project that salt build makes a PEX o
     const output = (await salt.output(id)) as [string, string, string][];
     expect(new Set(output.map(([pid]) => pid)).size).toBe(5);
     expect(new Set(output.map(([, , name]) => name))).toEqual(new Set(["names.main"]));
+    expect(forkServers(salt)).toHaveLength(1);
+  });
+
+  test("C18 a fork server that is killed takes no task with it, and another takes its place or none is needed", async () => {
+    const file = path.join(salt.folder, "server-killed.txt");
+    const { id } = await salt.open("names/wait", { path: file, seconds: 2 });
+    await until("the task has begun", () => existsSync(file));
+    for (const pid of forkServers(salt)) process.kill(pid, "SIGKILL");
+    expect(await settledOutput(salt, id)).toBe(1);
+    const next = await salt.open("names/places", 2);
+    expect(await settledOutput(salt, next.id)).toHaveLength(2);
+  });
+
+  test("A forked program that is killed fails its attempt as any other does, and the next one succeeds", async () => {
+    const file = path.join(salt.folder, "program-killed.txt");
+    const { id } = await salt.open("names/wait", { path: file, seconds: 1 });
+    await until("the task has begun", () => existsSync(file));
+    process.kill(Number(readFileSync(file, "utf8").split(" ")[0]), "SIGKILL");
+    expect(await settledOutput(salt, id)).toBe(2);
+  });
+
+  test("C18 an agent that is killed and started again finds what was forked, and its answer", async () => {
+    const file = path.join(salt.folder, "agent-killed.txt");
+    const { id } = await salt.open("names/wait", { path: file, seconds: 4 });
+    await until("the task has begun", () => existsSync(file));
+    await killsOf(salt, () => 0).agent();
+    expect(await settledOutput(salt, id)).toBe(1);
+    expect(readFileSync(file, "utf8").trimEnd().split("\n")).toHaveLength(1);
   });
 });

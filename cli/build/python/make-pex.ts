@@ -63,8 +63,12 @@ export async function makePex(environment: BuildEnvironment, request: PexRequest
   if (end.status !== 0) throw resolverError(end.timedOut ? "it took too long" : end.stderr, request);
 }
 
-/** The project's module under its own name, so that what it declares is importable elsewhere too; then it serves. */
-const entryText = (module: string): string => `import ${module}  # noqa: F401\nfrom salt import main\n\nmain()\n`;
+/**
+ * The project's module under its own name, so that what it declares is importable elsewhere too; then it serves.
+ * Processes that multiprocessing starts import this as well, and are no programs.
+ */
+const entryText = (module: string): string =>
+  `import ${module}  # noqa: F401\nfrom salt import main\n\nif __name__ == "__main__":\n    main()\n`;
 
 function resolverError(stderr: string, { platform, next }: PexRequest): SaltError {
   // pex tells first which command of pip's failed, then what pip wrote.

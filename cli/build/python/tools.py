@@ -1,7 +1,7 @@
 """What `salt build` asks of Python: projects, locks, platforms and finished PEXes, read with Python's own rules.
 
-`tools.py <command> <argument>…`, executed in the build environment (`build-environment.ts`). The answer is one JSON object
-on stdout; `{"problems": [{file, line, column, text, next}]}` when the project is at fault.
+`tools.py <command> <argument>…`, executed in the build environment (`build-environment.ts`). The answer is one JSON
+object on stdout; `{"problems": [{file, line, column, text, next}]}` when the project is at fault.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import re
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ known_minors = range(10, 16)
 
 
 class ProjectError(Exception):
-    def __init__(self, file: str, text: str, line: int | None = None, column: int | None = None, next: str = "") -> None:
+    def __init__(
+        self, file: str, text: str, line: int | None = None, column: int | None = None, next: str = ""
+    ) -> None:
         super().__init__(text)
         self.problem = {"file": file, "line": line, "column": column, "text": text, "next": next or f"correct {file}"}
 
@@ -66,7 +69,8 @@ def project(folder: str) -> dict[str, Any]:
         SpecifierSet(requires)
     except (InvalidSpecifier, TypeError, AttributeError) as error:
         line = line_of(file, "requires-python")
-        raise ProjectError(file.name, f"project.requires-python: {error}", line, None, 'write it as ">=3.11,<3.14"') from error
+        text = f"project.requires-python: {error}"
+        raise ProjectError(file.name, text, line, None, 'write it as ">=3.11,<3.14"') from error
     dependencies = table.get("dependencies", [])
     if not isinstance(dependencies, list):
         line = line_of(file, "dependencies")
@@ -102,7 +106,8 @@ def read_uv(table: dict[str, Any]) -> list[dict[str, Any]]:
             continue
         files = [*one.get("wheels", []), *([one["sdist"]] if "sdist" in one else [])]
         marker = " or ".join(f"({text})" for text in one.get("resolution-markers", []))
-        found.append(package(one["name"], one["version"], [file["hash"] for file in files if "hash" in file], marker or None))
+        hashes = [file["hash"] for file in files if "hash" in file]
+        found.append(package(one["name"], one["version"], hashes, marker or None))
     return found
 
 
@@ -139,14 +144,19 @@ def read_requirements(file: Path) -> list[dict[str, Any]]:
             one = Requirement(re.sub(r"\s--hash[= ]\S+", "", stated))
         except InvalidRequirement as error:
             raise ProjectError(file.name, str(error).splitlines()[0], number if "\\\n" not in text else None) from error
-        pins = [spec.version for spec in one.specifier if spec.operator in ("==", "===") and not spec.version.endswith("*")]
+        exact = [spec.version for spec in one.specifier if spec.operator in ("==", "===")]
+        pins = [version for version in exact if not version.endswith("*")]
         if pins:
             found.append(package(one.name, pins[0], hashes, str(one.marker) if one.marker else None))
     return found
 
 
 machines = {"x64": "x86_64", "arm64": "aarch64"}
-systems = {"linux": ("linux", "Linux", "posix"), "darwin": ("darwin", "Darwin", "posix"), "win32": ("win32", "Windows", "nt")}
+systems = {
+    "linux": ("linux", "Linux", "posix"),
+    "darwin": ("darwin", "Darwin", "posix"),
+    "win32": ("win32", "Windows", "nt"),
+}
 
 
 def environment(platform: str, version: str) -> dict[str, str]:
@@ -204,7 +214,8 @@ def inspect(pex: str, platform_name: str, version: str, requires: str) -> dict[s
     while highest + 1 in fitting:
         highest += 1
     # A clause that names a whole minor version is said by the bounds.
-    kept = [str(one) for one in SpecifierSet(requires) if not re.fullmatch(r"(>=|<)3\.\d+(\.0)?|==3\.\d+\.\*|~=3\.\d+", str(one))]
+    whole = re.compile(r"(>=|<)3\.\d+(\.0)?|==3\.\d+\.\*|~=3\.\d+")
+    kept = [str(one) for one in SpecifierSet(requires) if not whole.fullmatch(str(one))]
     bounds = [f">=3.{lowest}"] + ([] if highest == known_minors[-1] else [f"<3.{highest + 1}"])
     tags = [tag for _, _, _, tags, _ in wheels for tag in tags]
     has_own = any(tag.abi.startswith("cp3") for tag in tags)
@@ -218,7 +229,7 @@ def inspect(pex: str, platform_name: str, version: str, requires: str) -> dict[s
 def allows(requires: str, minor: int) -> bool:
     """Whether some release of a minor version is allowed."""
     specifiers = SpecifierSet(requires)
-    return any(specifiers.contains(f"3.{minor}.{micro}", prereleases=True) for micro in range(0, 40))
+    return any(specifiers.contains(f"3.{minor}.{micro}", prereleases=True) for micro in range(40))
 
 
 def read_wheels(pex: Path) -> list[tuple[str, str, str, Any, Any]]:
@@ -239,7 +250,7 @@ def read_wheels(pex: Path) -> list[tuple[str, str, str, Any, Any]]:
 def fits(wheels: list[tuple[str, str, str, Any, Any]], platform_name: str, minor: int) -> bool:
     """Whether every wheel can be installed there, and none is missing that would be wanted there."""
     version = f"3.{minor}.0"
-    known = {tag for tag in platform(platform_name, version)["compatible_tags"]}
+    known = set(platform(platform_name, version)["compatible_tags"])
     # A host's own tags may name a newer system than a fleet can be expected to have.
     known |= {str(tag) for tag in _host_tags(minor)}
     markers = environment(platform_name, version)
@@ -276,7 +287,12 @@ def with_source(problem: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {**problem, "source": lines[problem["line"] - 1] if problem["line"] <= len(lines) else ""}
 
 
-commands = {"project": project, "lock": lock, "platform": platform, "inspect": inspect}
+commands: dict[str, Callable[..., dict[str, Any]]] = {
+    "project": project,
+    "lock": lock,
+    "platform": platform,
+    "inspect": inspect,
+}
 
 if __name__ == "__main__":
     try:

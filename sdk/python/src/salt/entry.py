@@ -80,6 +80,10 @@ def _serve(args_id: str | None) -> int:
 
     from ._program.serve import Serving
 
+    if "SALT_FORK_SOCKET" in os.environ:
+        from ._program.fork_server import serve_forks
+
+        serve_forks(_take_setting("SALT_FORK_SOCKET"), _take_setting("SALT_FORK_SESSION"))
     # What ends the process by a signal leaves its traceback in the log.
     faulthandler.enable()
     try:
