@@ -118,7 +118,12 @@ export class Program implements Host {
   }
 
   get isTainted(): boolean {
-    return this.#withdrawn.size > 0;
+    return this.unconfirmed > 0;
+  }
+
+  /** Works that were taken back, and of which it has not said that they had not begun. */
+  get unconfirmed(): number {
+    return this.#withdrawn.size;
   }
 
   /** The work that a word which names none is about: the running one where there is only one. */

@@ -23,7 +23,14 @@ describe.skipIf(python === null)("Python under kill -9", () => {
   }, 60_000);
   afterAll(() => salt?.close());
 
-  type Kill = (kills: Kills, random: () => number) => Promise<string>;
+  /** Tasks of which the agent has said so. */
+  const perhapsBegun = () =>
+    [...(salt.agents.at(-1)?.stderr() ?? "").matchAll(/"unconfirmed":(\d+)/g)].reduce(
+      (sum, [, n]) => sum + Number(n),
+      0,
+    );
+
+  type Kill = (kills: Kills) => Promise<string>;
   async function runWhile(what: string, workflow: string, kills: number, kill: Kill) {
     const random = seededRandom(what);
     const all = killsOf(salt, random);
@@ -31,7 +38,7 @@ describe.skipIf(python === null)("Python under kill -9", () => {
       workflow: `shore/${workflow}`,
       random,
       kills,
-      kill: () => kill(all, random),
+      kill: () => kill(all),
       paceMs: 2,
     });
   }
@@ -39,10 +46,10 @@ describe.skipIf(python === null)("Python under kill -9", () => {
   test.each(["wave", "wave_sync"])(
     "C21 a thousand tasks of %s over five ends of the workflow's program settle once each, and what has settled is not executed again",
     async (workflow) => {
+      const before = perhapsBegun();
       const under = await runWhile(`${workflow} programs killed`, workflow, 5, (kills) => kills.program("workflow"));
-      // Once in some thirty runs one task was executed twice before it settled. An agent that takes back a queued task
-      // which has begun all the same would do that; that it was so has not been shown.
-      expect(under.executions).toBeLessThan(1_000 + 5);
+      // A queued task that is taken back from a slow program may have begun: it is executed twice then, and told so.
+      await expect.poll(() => 1_000 + perhapsBegun() - before).toBeGreaterThanOrEqual(under.executions);
     },
     90_000,
   );
@@ -54,15 +61,6 @@ describe.skipIf(python === null)("Python under kill -9", () => {
   }, 90_000);
 
   test("a thousand tasks settle once each whatever is killed, in whatever order", async () => {
-    await runWhile("anything over Python killed", "wave", 6, (kills, random) => {
-      const all = [
-        kills.coordinator,
-        kills.agent,
-        kills.both,
-        () => kills.program("workflow"),
-        () => kills.program("task"),
-      ];
-      return (all[Math.floor(random() * all.length)] ?? kills.coordinator)();
-    });
+    await runWhile("anything over Python killed", "wave", 6, (kills) => kills.anything());
   }, 120_000);
 });

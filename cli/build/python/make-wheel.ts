@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { copyFile, mkdir, mkdtemp, readdir, readFile, rename, rm, symlink } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, rename, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
@@ -7,6 +6,7 @@ import { pythonSdkFolder } from "../../installation.ts";
 import { runProcess } from "../../run-process.ts";
 import { cacheFolder } from "../cache-folder.ts";
 import { indent } from "../describe-binary.ts";
+import { digestFile } from "../digest-file.ts";
 import type { BuildDeps } from "../toolchain.ts";
 import type { BuildEnvironment } from "./build-environment.ts";
 import { copySources, digestSources, listSources } from "./source-tree.ts";
@@ -48,10 +48,7 @@ export async function makeWheel(
 
 async function wheelOf(file: string): Promise<Wheel> {
   const [name = "", version = ""] = path.basename(file).split("-");
-  const sha256 = createHash("sha256")
-    .update(await readFile(file))
-    .digest("hex");
-  return { file, requirement: `${name.replaceAll("_", "-")}==${version}`, sha256 };
+  return { file, requirement: `${name.replaceAll("_", "-")}==${version}`, sha256: await digestFile(file) };
 }
 
 function wheelError(stderr: string, temporary: string): SaltError {

@@ -59,9 +59,9 @@ export async function preparePython(deps: BuildDeps, project: Project): Promise<
   }
   const { environment, requires } = await chooseEnvironment(deps, project);
   const lock = await askTools<Lock>(environment, ["lock", project.folder]);
-  const workFolder = await mkdtemp(path.join(tmpdir(), "salt-pex-"));
-  let made: Promise<readonly Wheel[]> | null = null;
   const sources = await listSources(project.folder);
+  let made: Promise<readonly Wheel[]> | null = null;
+  const workFolder = await mkdtemp(path.join(tmpdir(), "salt-pex-"));
   const prepared: Prepared = {
     ...{ deps, project, environment, requires, lock, sources, workFolder },
     wheels() {

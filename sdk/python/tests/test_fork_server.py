@@ -116,6 +116,8 @@ def test_the_keeper_outlives_a_polite_signal_to_its_group_and_is_told_when_it_is
 @pytest.mark.parametrize("how", ["killed", "left"])
 def test_programs_outlive_a_server_that_is_killed_or_left_by_its_agent(agent: Agent, how: str) -> None:
     agent.ask(1, CODE="5", SLEEP="1")
+    # It has begun: one whose server ends before that does not begin at all (K5).
+    assert agent.text("stdout1").startswith("env")
     if how == "left":
         agent.close()
     else:
