@@ -265,6 +265,9 @@ export class Program implements Host {
   end(exit: ProgramExit | null): Attempt[] {
     this.state = "gone";
     this.exit = exit;
+    const { id, unconfirmed } = this;
+    // R3: whoever finds that a task was executed twice, without a failure, finds here that it may have been.
+    if (unconfirmed > 0) this.#deps.logger.info({ program: id, unconfirmed }, "Taken back, perhaps begun");
     this.#parts?.signal("SIGKILL");
     const left = [...this.works.values()];
     this.works.clear();

@@ -313,9 +313,7 @@ export class Runner implements ProgramOwner {
   ended(program: Program, exit: ProgramExit | null): void {
     const pool = this.#pools.poolOf(program);
     if (pool === null || program.state === "gone") return;
-    const { saidHello, unconfirmed } = program;
-    // R3: whoever finds that a task was executed twice, without a failure, finds here that it may have been.
-    if (unconfirmed > 0) this.#deps.logger.info({ program: program.id, unconfirmed }, "Taken back, perhaps begun");
+    const { saidHello } = program;
     const left = program.end(exit);
     this.#pools.leave(program);
     if (!saidHello && !this.#closed) this.#neverBegan(pool, program, exit);
