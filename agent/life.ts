@@ -6,6 +6,7 @@ import type { Agent, AgentDeps, AgentState } from "./options.ts";
 import type { AttemptJournal } from "./outbox/attempt-journal.ts";
 import type { Reporter } from "./outbox/reporter.ts";
 import type { DataFolder } from "./ports.ts";
+import type { ForkServers } from "./runner/fork-servers.ts";
 import type { Runner } from "./runner/runner.ts";
 
 export interface AgentParts {
@@ -13,6 +14,7 @@ export interface AgentParts {
   readonly connection: Connection;
   readonly leases: Leases;
   readonly runner: Runner;
+  readonly forks: ForkServers;
   readonly reporter: Reporter;
   readonly journal: AttemptJournal;
   /** Keeps the process from ending. */
@@ -78,9 +80,10 @@ export class AgentLife implements Agent {
 
   async #end(error: SaltError | undefined): Promise<void> {
     this.#state = "closed";
-    const { connection, leases, runner, reporter, journal, folder, alive } = this.#parts;
+    const { connection, leases, runner, forks, reporter, journal, folder, alive } = this.#parts;
     connection.close("the agent ends");
     leases.close();
+    forks.close();
     await runner.close();
     await reporter.settle();
     journal.close();

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { limits } from "#shared/domain/limits.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { BinaryCache } from "./cache/binary-cache.ts";
+import { Programs } from "./cache/programs.ts";
 import { Connection, type Hello, type Welcome } from "./connection/connection.ts";
 import { createTarget } from "./connection/target.ts";
 import { KeptJournals } from "./leases/kept-journals.ts";
@@ -12,10 +13,11 @@ import { AttemptJournal } from "./outbox/attempt-journal.ts";
 import { createReportFiles } from "./outbox/report-files.ts";
 import { Reporter } from "./outbox/reporter.ts";
 import { adoptProcesses } from "./runner/adopt.ts";
+import { ForkServers } from "./runner/fork-servers.ts";
 import { LogWindow } from "./runner/log-window.ts";
 import { Runner } from "./runner/runner.ts";
 import type { StartDeps } from "./runner/start-program.ts";
-import { readSettings } from "./settings.ts";
+import { readSettings, type Settings } from "./settings.ts";
 import { systemMachine } from "./system-machine.ts";
 
 export type { Agent, AgentOptions, AgentState, Logger } from "./options.ts";
@@ -45,17 +47,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const timings = { parkAfterMs: limits.parkAfterMs as number, logBytesMax: limits.logBytesPerTaskMax as number };
 
   const blobs = machine.createBlobClient(target, deps);
-  const cacheBytesMax = options.cacheBytesMax ?? cacheBytesDefault;
-  const cache = new BinaryCache(
-    { ...deps, blobs, files: machine.createBinaryFiles(within("binaries")) },
-    cacheBytesMax,
-  );
+  const cacheFiles = machine.createBinaryFiles(within("binaries"));
+  const cache = new BinaryCache({ ...deps, blobs, files: cacheFiles }, options.cacheBytesMax ?? cacheBytesDefault);
+  const programs = new Programs({ ...deps, cache, files: machine.pexFiles }, await machine.findPythons());
   const values = machine.createValues({ blobs, folder: within("values") });
   const { journal, remembered } = AttemptJournal.open(deps, within("attempts"));
+  const { socketFolder } = folder;
+  const forks = new ForkServers({ ...deps, socketFolder, folder: within("forks"), programs });
   const start: StartDeps = {
-    ...deps,
+    ...{ ...deps, forks, socketFolder },
     processesFolder: within("processes"),
-    socketFolder: folder.socketFolder,
     env: options.env ?? {},
     logWindow: new LogWindow(logWindowBytes),
     logBytesMax: () => timings.logBytesMax,
@@ -64,13 +65,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const hello = (): Hello => ({
     t: "hello",
     agent: folder.id,
-    name: settings.name,
-    pool: settings.pool,
-    platform: settings.platform,
-    version: agentVersion,
-    labels: settings.labels,
-    capacity: { tasks: settings.slots, workflows: settings.workflowSlots },
-    keepsJournals: true,
+    ...selfOf(settings, programs),
     cached: cache.digests().slice(0, 1_000),
     leases: leases.held(),
   });
@@ -94,7 +89,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     settings,
   );
   const running = { newProcessId: newName, parkAfterMs: () => timings.parkAfterMs };
-  const runner: Runner = new Runner({ ...start, ...running, cache, values, connection, journal }, settings, leases);
+  const runner: Runner = new Runner({ ...start, ...running, programs, values, connection, journal }, settings, leases);
   const reporter: Reporter = new Reporter({
     ...deps,
     connection,
@@ -102,12 +97,12 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     accepted: (attempt) => leases.accepted(attempt),
     stored: (attempt) => runner.stored(attempt),
   });
-  const parts = { folder, connection, leases, runner, reporter, journal, alive: machine.keepAlive() };
+  const parts = { folder, connection, leases, runner, forks, reporter, journal, alive: machine.keepAlive() };
   const life: AgentLife = new AgentLife({ ...deps, drainMs: options.drainMs ?? drainMsDefault }, parts);
 
   try {
     await cache.open();
-    await reporter.load();
+    await Promise.all([reporter.load(), forks.open()]);
     await adoptProcesses({ ...deps, folder: folder.path, runner, start, leases, journal, remembered });
   } catch (error) {
     await life.end();
@@ -116,6 +111,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   connection.open();
   return life;
 }
+
+/** What an agent says of itself that stays. */
+const selfOf = ({ name, pool, platform, labels, slots, workflowSlots }: Settings, { pythons }: Programs) => ({
+  ...{ name, pool, platform, version: agentVersion, labels, pythons },
+  capacity: { tasks: slots, workflows: workflowSlots },
+  keepsJournals: true as const,
+});
 
 /** Names that no other life of the agent gives: for processes, and for works. */
 function nameSource(deps: AgentDeps): () => string {

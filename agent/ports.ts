@@ -2,6 +2,8 @@ import type { AgentId } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import type { BinaryFiles } from "./cache/binary-files.ts";
 import type { BlobClient } from "./cache/blob-client.ts";
+import type { Python } from "./cache/find-pythons.ts";
+import type { PexFiles } from "./cache/pex-files.ts";
 import type { Dial } from "./connection/dial.ts";
 import type { Values } from "./runner/program-values.ts";
 
@@ -17,6 +19,9 @@ export interface Machine {
   openDataFolder(path: string, deps: { clock: Clock; random: Random }): Promise<DataFolder>;
   createBlobClient(target: { url: string; token: string }, deps: { clock: Clock; random: Random }): BlobClient;
   createBinaryFiles(folder: string): BinaryFiles;
+  /** The Pythons of this machine. */
+  findPythons(): Promise<readonly Python[]>;
+  readonly pexFiles: PexFiles;
   createValues(deps: { blobs: BlobClient; folder: string }): Values;
   /** Keeps the agent's process from ending while it has nothing but pending timers, as between two dials. */
   keepAlive(): { release(): void };

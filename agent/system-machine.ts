@@ -2,6 +2,8 @@ import { rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { createBinaryFiles } from "./cache/binary-files.ts";
 import { createBlobClient } from "./cache/blob-client.ts";
+import { findPythons } from "./cache/find-pythons.ts";
+import { systemPexFiles } from "./cache/pex-files.ts";
 import { dialCoordinator } from "./connection/dial.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { keepProcessAlive } from "./keep-alive.ts";
@@ -23,6 +25,9 @@ const systemProcesses: Processes = {
     given === undefined ? SystemWorkFolders.create(root) : SystemWorkFolders.adopt(root, given),
 };
 
+/** They are asked once: what is installed later is found at the next start. */
+let foundPythons: ReturnType<Machine["findPythons"]> | null = null;
+
 /** The machine that the agent's process is on. */
 export const systemMachine: Machine = {
   dial: dialCoordinator,
@@ -31,6 +36,11 @@ export const systemMachine: Machine = {
   openDataFolder,
   createBlobClient,
   createBinaryFiles,
+  findPythons() {
+    foundPythons ??= findPythons();
+    return foundPythons;
+  },
+  pexFiles: systemPexFiles,
   createValues,
   keepAlive: keepProcessAlive,
 };

@@ -3,6 +3,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
+import { findPython, requirePython } from "../tests/support/python-project.ts";
 import { haveRedis } from "../tests/support/redis-server.ts";
 import { usualSizes } from "./bench.ts";
 import { judgeDelivery } from "./fanout.ts";
@@ -84,7 +85,8 @@ test.skipIf(!haveRedis())("the redis engine passes the moves of a fan-out, besid
   ]);
 });
 
-const bullmqMetrics = ["tasks", ...cpuMetric, "call.p50", "call.p99", "redis.ping"];
+const bullmqCpu = canReadProcesses ? ["cpu", "cpu.awaited"] : [];
+const bullmqMetrics = ["tasks", "tasks.awaited", ...bullmqCpu, "call.p50", "call.p99", "redis.ping"];
 
 test.skipIf(!haveRedis())(
   "Salt and BullMQ pass the same tasks over the same Redis, near and far",
@@ -121,6 +123,21 @@ test.skipIf(!haveRedis() || !canReadProcesses)(
     expect(await metricsOf("redis.size")).toEqual([
       ...["task", "task.file", "journal_entry", "run", "run.file", "parked_run", "parked_run.file"],
       ...["coordinator.cpu", "20.agent", "20.idle.cpu", "20.renewal.cpu"],
+    ]);
+  },
+);
+
+const python = await findPython();
+requirePython(python);
+
+test.skipIf(!haveRedis() || python === null)(
+  "tasks in Python are beside Python itself, their PEX, and Celery over the same Redis",
+  { timeout: 300_000 },
+  async () => {
+    const metrics = (kind: string) => ["tasks", "call.p50", "call.p99"].map((metric) => `${kind}.${metric}`);
+    expect(await metricsOf("python")).toEqual([
+      ...["first", "fresh.beside_python", "fresh.beside_pex"],
+      ...[...metrics("warm"), ...metrics("fresh")],
     ]);
   },
 );

@@ -3,6 +3,7 @@ import { Redis } from "ioredis";
 import { haveRedis, type RedisServer, startRedis } from "../tests/support/redis-server.ts";
 import { type BenchDeps, type Measured, using } from "./bench.ts";
 import { chooseSetup } from "./bullmq/choose-setup.ts";
+import type { Order } from "./bullmq/producer.ts";
 import { type Bullmq, startBullmq } from "./bullmq/start-bullmq.ts";
 import { chain } from "./call.ts";
 import { startChild } from "./child.ts";
@@ -25,6 +26,8 @@ const warmUps = 2;
 interface Round {
   readonly perSecond: number;
   readonly cpu: number;
+  /** The same where each job is awaited by itself. Of Salt it always is. */
+  readonly awaited: { readonly perSecond: number; readonly cpu: number };
   readonly callsMs: readonly number[];
   readonly problem: string | null;
 }
@@ -94,7 +97,9 @@ function rowsOf(line: Line, rounds: readonly Round[], peers: readonly Round[]): 
     });
   return [
     row("tasks", "tasks/s", ({ perSecond }) => perSecond),
+    row("tasks.awaited", "tasks/s", ({ awaited }) => awaited.perSecond),
     ...(canReadProcesses ? [row("cpu", "µs/task", ({ cpu }) => cpu)] : []),
+    ...(canReadProcesses ? [row("cpu.awaited", "µs/task", ({ awaited }) => awaited.cpu)] : []),
     row("call.p50", "ms", ({ callsMs }) => quantile(callsMs, 0.5)),
     row("call.p99", "ms", ({ callsMs }) => quantile(callsMs, 0.99)),
   ];
@@ -110,16 +115,22 @@ async function roundOfSalt({ salt, redis, calls }: Sides & { salt: Salt }, deps:
   const { tasksPerSecond, cpu, problem } = await fanOut(salt, deps);
   const all = cpu.coordinator + cpu.agent + cpu.programs + cpuOf(redis) - before;
   const callsMs = await chain(salt.client, calls);
-  return { perSecond: tasksPerSecond, cpu: all / deps.sizes.tasks, callsMs, problem };
+  const together = { perSecond: tasksPerSecond, cpu: all / deps.sizes.tasks };
+  return { ...together, awaited: together, callsMs, problem };
 }
 
 async function roundOfBullmq({ bullmq, redis, calls }: Sides & { bullmq: Bullmq }, deps: BenchDeps): Promise<Round> {
   const jobs = deps.sizes.tasks;
-  const before = cpuOf(redis) + bullmq.cpuMicros();
-  const { timesMs } = await bullmq.carryOut({ jobs, together: true });
-  const cpu = (cpuOf(redis) + bullmq.cpuMicros() - before) / jobs;
-  const { timesMs: callsMs } = await bullmq.carryOut({ jobs: calls, together: false });
-  return { perSecond: jobs / ((timesMs[0] ?? 0) / 1_000), cpu, callsMs, problem: null };
+  const measure = async (how: Order["how"]) => {
+    const before = cpuOf(redis) + bullmq.cpuMicros();
+    const { timesMs } = await bullmq.carryOut({ jobs, how });
+    const cpu = (cpuOf(redis) + bullmq.cpuMicros() - before) / jobs;
+    return { perSecond: jobs / ((timesMs[0] ?? 0) / 1_000), cpu };
+  };
+  const together = await measure("bulk");
+  const awaited = await measure("awaited");
+  const { timesMs: callsMs } = await bullmq.carryOut({ jobs: calls, how: "in turn" });
+  return { ...together, awaited, callsMs, problem: null };
 }
 
 const cpuOf = (redis: RedisServer): number => (canReadProcesses ? cpuMicros(redis.pid()) : 0);

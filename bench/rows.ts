@@ -12,6 +12,7 @@ export const benchNames = [
   "restate",
   "agents",
   "redis.size",
+  "python",
 ] as const;
 export type BenchName = (typeof benchNames)[number];
 

@@ -7,6 +7,7 @@ import { benchEngineSqlite } from "./engine-sqlite.ts";
 import { benchFanout } from "./fanout.ts";
 import { describeMachine } from "./machine.ts";
 import { benchMemory } from "./memory.ts";
+import { benchPython } from "./python.ts";
 import { benchRedisSize } from "./redis-size.ts";
 import { benchRestate } from "./restate.ts";
 import { type BenchName, benchNames, jsonLines, tableHead, tableRow } from "./rows.ts";
@@ -23,6 +24,7 @@ const benches: Readonly<Record<BenchName, (deps: BenchDeps) => Promise<Measured>
   restate: benchRestate,
   agents: benchAgents,
   "redis.size": benchRedisSize,
+  python: benchPython,
 };
 
 export interface BenchRequest {

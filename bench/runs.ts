@@ -4,8 +4,10 @@ import { readEvents } from "#cli/server-events.ts";
 
 const endWithinMs = 120_000;
 
+/** A workflow of the benchmark's project, or, as `project/workflow`, of another. */
 export async function openRun(client: Client, workflow: string, input?: unknown): Promise<string> {
-  const body = { project: "bench", workflow, ...(input === undefined ? {} : { input }) };
+  const [name = "", project = "bench"] = workflow.split("/").reverse();
+  const body = { project, workflow: name, ...(input === undefined ? {} : { input }) };
   return (await client.call("openRun", { body })).id;
 }
 

@@ -40,6 +40,18 @@ export const commandTable: readonly CommandEntry[] = [
     load: async () => (await import("./commands/register-workflow.ts")).addRegisterWorkflow,
   },
   {
+    name: "generate",
+    group: "Projects",
+    summary: "make typed functions that call another project's tasks and workflows",
+    load: async () => (await import("./commands/generate.ts")).addGenerate,
+  },
+  {
+    name: "generate-server-code",
+    group: "Projects",
+    summary: "make typed message code from a folder of JSON Schemas",
+    load: async () => (await import("./commands/generate-server-code.ts")).addGenerateServerCode,
+  },
+  {
     name: "run",
     group: "Runs",
     summary: "start a run, watch it, print its output",

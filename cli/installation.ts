@@ -15,6 +15,12 @@ export const templatesFolder = path.join(saltFolder, "cli", "templates");
 
 export const sdkFolder = path.join(saltFolder, "sdk", "typescript");
 
+/** The SDK for Python, as a project of its own. */
+export const pythonSdkFolder = path.join(saltFolder, "sdk", "python");
+
+/** What `salt build` has Python do. */
+export const pythonToolsFile = path.join(saltFolder, "cli", "build", "python", "tools.py");
+
 /** The files of `@salt/sdk` and `@salt/sdk/main`, within `sdkFolder`. */
 export const sdkModules = { ".": sdkFiles("index"), "./main": sdkFiles("main") } as const;
 

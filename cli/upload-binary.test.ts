@@ -6,7 +6,7 @@ import path from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { sha256 } from "#shared/domain/ids.ts";
-import type { BuiltBinary } from "./build/build-project.ts";
+import type { BuiltBinary } from "./build/toolchain.ts";
 import { createClient, readText } from "./client.ts";
 import { putIntoStore } from "./store-requests.ts";
 import { type FakeApi, sendProblem, startFakeApi } from "./testing/fake-api.ts";

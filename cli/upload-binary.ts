@@ -1,7 +1,7 @@
 import { createReadStream, type ReadStream } from "node:fs";
 import { SaltError } from "#shared/domain/errors.ts";
 import type { SignedUpload } from "#shared/protocol/blobs.ts";
-import type { BuiltBinary } from "./build/build-project.ts";
+import type { BuiltBinary } from "./build/toolchain.ts";
 import type { Client } from "./client.ts";
 import { putIntoStore } from "./store-requests.ts";
 

@@ -18,6 +18,7 @@ import type { Call, Value } from "#shared/protocol/common.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { GroupMover } from "./engine/mover.ts";
 import type { Attempt, Hops } from "./fleet/hops.ts";
+import { gatherRenewals } from "./leases/gather-renewals.ts";
 import { giveBack } from "./leases/give-back.ts";
 import { createHeldBy } from "./leases/held-by.ts";
 import { holdLeases } from "./leases/hold-leases.ts";
@@ -28,7 +29,7 @@ import { type JournalRecord, type RunRecord, runKey, type TaskRecord, taskKey } 
 import type { Registry } from "./registry/registry.ts";
 import { parkRun } from "./runs/park-run.ts";
 import { isCrash, type Successor, settleReport } from "./settle/settle-report.ts";
-import type { Runs } from "./stages.ts";
+import type { RenewedLeases, Runs } from "./stages.ts";
 import type { KeptBlobs } from "./state/blob-records.ts";
 import { digestsOf } from "./state/blob-refs.ts";
 import { isEverything, isSettled } from "./state/final-records.ts";
@@ -63,6 +64,7 @@ export function joinHops(given: HopsDeps): Hops {
   const { engine, mover, registry, progress } = deps;
   return {
     holdLeases: (leases, hold) => holdAll(deps, leases, hold),
+    renewLeases: gatherRenewals({ ...deps, renew: (leases) => renew(deps, leases) }),
     async giveBack({ task, fence }, why) {
       await mover.move(partitionOf(runOfTask(task)), giveBack, { task, fence, why });
     },
@@ -111,7 +113,9 @@ async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited
   const run = runOfTask(given.task);
   const { kind } = given.result;
   const report = kind === "done" || kind === "restart" ? await storeResult(deps, given) : given;
-  const input = { report, agent, jitter: deps.random.float(), crashedAt: await crashedAt(deps, report) };
+  const crashed = keyOfTask(report.task) === workflowKey && isCrash(report);
+  const crashedAt = crashed ? await journalEnd(deps, run, report.given ?? 0) : 0;
+  const input = { report, agent, jitter: deps.random.float(), crashedAt };
   for (;;) {
     const successor = report.result.kind === "restart" ? await prepareSuccessor(deps, run) : null;
     const outcome = await deps.mover.move(partitionOf(run), settleReport, { ...input, successor });
@@ -119,12 +123,9 @@ async function settle(deps: Deps, given: Report, agent: string): Promise<Awaited
   }
 }
 
-/** Where the journal of a workflow whose process crashed ends: at least where the process had been given it. */
-async function crashedAt({ engine }: Deps, report: Report): Promise<number> {
-  if (keyOfTask(report.task) !== workflowKey || !isCrash(report)) return 0;
-  const from = report.given ?? 0;
-  return (await readJournal(engine, runOfTask(report.task), from)).at(-1)?.position ?? from;
-}
+/** Where a run's journal ends, at `from` at least. */
+const journalEnd = async ({ engine }: Deps, run: RunId, from: number): Promise<number> =>
+  (await readJournal(engine, run, from)).at(-1)?.position ?? from;
 
 /** The report with its value as it is to be stored. One whose blob is gone says nothing: the attempt is lost. */
 async function storeResult(deps: Deps, report: Report): Promise<Report> {
@@ -192,7 +193,13 @@ async function readOutputs({ mover }: Deps, task: TaskId, keys: readonly CallKey
   return outputs;
 }
 
-const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]) => {
+async function renew(deps: Deps, leases: readonly AttemptName[]): Promise<RenewedLeases> {
+  const { held, stale } = await holdAll(deps, leases, {});
+  const stops = await Promise.all(chunksOf(held, leasesPerMove).map((some) => cancelReasons(deps, some)));
+  return { held, stale, stops: stops.flat() };
+}
+
+const cancelReasons = async ({ engine }: Deps, leases: readonly AttemptName[]): Promise<RenewedLeases["stops"]> => {
   if (leases.length === 0) return [];
   const { found } = await engine.get(leases.map(({ task }) => taskKey(task)));
   return leases.flatMap((lease, index) => {

@@ -207,6 +207,21 @@ describe("a wait for an event", () => {
 });
 
 describe("a connection", () => {
+  it("C14 a lease that is reported while its renewal waits for others is over, and only one that was never held is stale", async () => {
+    const journey = await start();
+    const agent = await connect(journey, 1, 1);
+    await journey.open();
+    agent.calls(await agent.lease(), [taskCall("work#1")]);
+    const { task: id, fence } = await agent.lease();
+    agent.send({ t: "renew", leases: [{ task: id, fence }] });
+    agent.done({ task: id, fence });
+    agent.send({ t: "renew", leases: [{ task: id, fence: fence - 1 }] });
+    await agent.next("stale");
+    expect(agent.received.filter(({ t }) => t === "stale")).toEqual([
+      { t: "stale", leases: [{ task: id, fence: fence - 1 }] },
+    ]);
+  });
+
   it("that could not be greeted is forgotten", async () => {
     const memory = createMemoryEngine({ clock: systemClock });
     let broken = false;

@@ -89,7 +89,12 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(agentSubprotocol) ? agentSubprotocol : false),
   });
-  const server = await startServer({
+  const closeParts = async () => {
+    journey.close();
+    sockets.close();
+    await stores.close();
+  };
+  const listening = startServer({
     app,
     clock,
     host,
@@ -98,6 +103,11 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
     authenticate: access.authenticate,
     onUpgrade: (request, socket, head) =>
       sockets.handleUpgrade(request, socket, head, (webSocket) => journey.fleet.accept(webSocket)),
+  });
+  // Whoever starts again, on another port, finds the stores as they were.
+  const server = await listening.catch(async (error) => {
+    await closeParts();
+    throw error;
   });
   const adminToken = await access.ensureFirstToken(options.firstTokens);
   journey.start();
@@ -109,9 +119,7 @@ export async function startCoordinator(options: CoordinatorOptions): Promise<Coo
       await journey.drain();
       // What was asked before the end is answered.
       await server.close();
-      journey.close();
-      sockets.close();
-      await stores.close();
+      await closeParts();
     },
   };
 }

@@ -154,6 +154,8 @@ export interface AgentRecord {
   readonly platform: string;
   readonly version: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** The versions of CPython on its machine. */
+  readonly pythons?: readonly string[];
   readonly capacity: { readonly tasks: number; readonly workflows: number };
   /** Only grows; frames of an older session are dropped. */
   readonly session: number;

@@ -1,4 +1,5 @@
 import type { RunId } from "#shared/domain/ids.ts";
+import type { AttemptName } from "#shared/protocol/agent.ts";
 import type { Value } from "#shared/protocol/common.ts";
 
 /**
@@ -25,6 +26,20 @@ export interface OpenRun {
 export type OpenRunOutcome =
   | { readonly kind: "opened" | "repeated"; readonly run: RunId }
   | { readonly kind: "reused"; readonly run: RunId };
+
+export interface HeldLeases {
+  readonly held: readonly AttemptName[];
+  /** Leases that moved on: their attempts are to end. */
+  readonly stale: readonly AttemptName[];
+}
+
+export interface RenewedLeases extends HeldLeases {
+  /**
+   * Of those held, the attempts that are to end, and why: another coordinator may have decided it, and a frame that said
+   * so may have been lost with its connection.
+   */
+  readonly stops: readonly (AttemptName & { readonly reason: string })[];
+}
 
 export type EndRunOutcome = { readonly kind: "done" } | { readonly kind: "ended" } | { readonly kind: "unknown" };
 export type SignalOutcome = EndRunOutcome | { readonly kind: "full" };

@@ -48,6 +48,8 @@ describe("C27 logic meets the world through ports alone", () => {
       "agent/system-machine.ts",
       "agent/cache/binary-files.ts",
       "agent/cache/blob-client.ts",
+      "agent/cache/find-pythons.ts",
+      "agent/cache/pex-files.ts",
       "agent/cache/store-requests.ts",
       "agent/runner/launch.ts",
       "agent/runner/log-files.ts",

@@ -24,6 +24,7 @@ export class BinaryCache {
   readonly #recency: Recency;
   /** Paths of what has been verified in this life. */
   readonly #verified = new Map<Sha256, string>();
+  readonly #removed = new Map<Sha256, (() => void)[]>();
   readonly #arrivals = new Map<Sha256, Arrival>();
   /** Bytes of downloads under way, so that two of them do not count on the same room. */
   #arrivingBytes = 0;
@@ -77,6 +78,34 @@ export class BinaryCache {
     }
   }
 
+  /** Called once, when the binary is given up. */
+  onRemoved(sha256: Sha256, removed: () => void): void {
+    this.#removed.set(sha256, [...(this.#removed.get(sha256) ?? []), removed]);
+  }
+
+  /**
+   * What a binary was unpacked to takes so many bytes beside its own. `NoSpace`, with the binary and all of that removed,
+   * when others cannot make room.
+   */
+  async grow(sha256: Sha256, besideBytes: number): Promise<void> {
+    const { size } = await this.#deps.files.sizeOf(sha256);
+    this.#recency.resize(sha256, size + besideBytes);
+    const evicted = this.#recency.makeRoom(this.#arrivingBytes);
+    if (evicted !== null) return await this.#removeFiles(evicted);
+    const bytes = this.#recency.bytesOf(sha256);
+    this.#recency.remove(sha256);
+    await this.#removeFiles([sha256]);
+    throw this.#noSpace(sha256, bytes);
+  }
+
+  #noSpace(sha256: Sha256, bytes: number): SaltError {
+    return new SaltError(
+      "NoSpace",
+      `Cannot keep binary ${sha256}: its ${bytes} bytes do not fit beside what is in use in a cache of ${this.#bytesMax}.`,
+      { next: "Start the agent with a larger --cache-bytes." },
+    );
+  }
+
   #arrive(sha256: Sha256, bytes: number): Arrival {
     const abort = new AbortController();
     const path = this.#bring(sha256, bytes, abort.signal).finally(() => this.#arrivals.delete(sha256));
@@ -95,13 +124,7 @@ export class BinaryCache {
       await this.#removeFiles([sha256]);
     }
     const evicted = this.#recency.makeRoom(bytes + this.#arrivingBytes);
-    if (evicted === null) {
-      throw new SaltError(
-        "NoSpace",
-        `Cannot fetch binary ${sha256}: its ${bytes} bytes do not fit beside what is in use in a cache of ${this.#bytesMax}.`,
-        { next: "Start the agent with a larger --cache-bytes." },
-      );
-    }
+    if (evicted === null) throw this.#noSpace(sha256, bytes);
     await this.#removeFiles(evicted);
     const part = this.#deps.files.partPath(sha256);
     this.#arrivingBytes += bytes;
@@ -127,6 +150,8 @@ export class BinaryCache {
   async #removeFiles(digests: readonly Sha256[]): Promise<void> {
     for (const sha256 of digests) {
       this.#verified.delete(sha256);
+      for (const removed of this.#removed.get(sha256) ?? []) removed();
+      this.#removed.delete(sha256);
       await this.#deps.files.remove(this.#deps.files.path(sha256));
     }
   }

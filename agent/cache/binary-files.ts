@@ -1,16 +1,17 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { chmod, lstat, readdir, rename, rm, utimes } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { isSha256, type Sha256 } from "#shared/domain/ids.ts";
-import { syncFolder } from "../data-folder.ts";
+import { removeFolder, syncFolder } from "../data-folder.ts";
+import { bytesOf, treesOf } from "./pex-files.ts";
 
-/** The cache's files: `<sha256>` for what is whole, `<sha256>.<n>.part` for what is on its way. */
+/** The cache's files: `<sha256>` for what is whole, `<sha256>.<n>.part` for what is on its way, `<sha256>.tree` for what a PEX was unpacked to. */
 export interface BinaryFiles {
   path(sha256: Sha256): string;
   partPath(sha256: Sha256): string;
-  /** Removes what a crash left half done; whole files from the most to the least recently used. */
+  /** Removes what a crash left half done; whole files, with what they were unpacked to, from the most to the least recently used. */
   sweep(): Promise<{ sha256: Sha256; bytes: number }[]>;
   /** Makes a verified part the executable, in one step. */
   admit(sha256: Sha256, part: string): Promise<void>;
@@ -18,6 +19,9 @@ export interface BinaryFiles {
   verify(sha256: Sha256): Promise<boolean>;
   /** Records a use, for the order after a restart. */
   touch(sha256: Sha256, atMs: number): Promise<void>;
+  /** The file's own size, in bytes. */
+  sizeOf(sha256: Sha256): Promise<{ readonly size: number }>;
+  /** A file, and what it was unpacked to. */
   remove(path: string): Promise<void>;
 }
 
@@ -32,11 +36,15 @@ export function createBinaryFiles(folder: string): BinaryFiles {
     },
     async sweep() {
       const found: { sha256: Sha256; bytes: number; atMs: number }[] = [];
+      const whole = new Set<string>();
       for (const name of await readdir(folder)) {
         const stat = await lstat(join(folder, name));
-        if (isSha256(name) && stat.isFile()) found.push({ sha256: name, bytes: stat.size, atMs: stat.mtimeMs });
-        else await rm(join(folder, name), { recursive: true, force: true });
+        if (!isSha256(name) || !stat.isFile()) continue;
+        const file = join(folder, name);
+        for (const kept of [name, basename(treesOf(file))]) whole.add(kept);
+        found.push({ sha256: name, bytes: stat.size + (await bytesOf(treesOf(file))), atMs: stat.mtimeMs });
       }
+      for (const name of await readdir(folder)) if (!whole.has(name)) await removeFolder(join(folder, name));
       return found.sort((a, b) => b.atMs - a.atMs);
     },
     async admit(sha256, part) {
@@ -55,6 +63,10 @@ export function createBinaryFiles(folder: string): BinaryFiles {
       }
     },
     touch: (sha256, atMs) => utimes(path(sha256), atMs / 1000, atMs / 1000).catch(() => {}),
-    remove: (file) => rm(file, { force: true }),
+    sizeOf: (sha256) => lstat(path(sha256)),
+    async remove(file) {
+      await rm(file, { force: true });
+      await removeFolder(treesOf(file));
+    },
   };
 }

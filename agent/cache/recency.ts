@@ -30,6 +30,18 @@ export class Recency {
     this.#bytes += bytes;
   }
 
+  /** It takes so many bytes from now on; how it is used stays. */
+  resize(sha256: Sha256, bytes: number): void {
+    const entry = this.#entries.peek(sha256);
+    if (entry === undefined) return;
+    this.#bytes += bytes - entry.bytes;
+    entry.bytes = bytes;
+  }
+
+  bytesOf(sha256: Sha256): number {
+    return this.#entries.peek(sha256)?.bytes ?? 0;
+  }
+
   remove(sha256: Sha256): void {
     const entry = this.#entries.peek(sha256);
     if (entry === undefined) return;

@@ -88,7 +88,7 @@ export class Leases implements AttemptDesk {
     switch (frame.t) {
       case "leases":
         this.#deps.runner().admit(frame.leases.flatMap((lease) => this.#grant(lease) ?? []));
-        this.#renewOnly(frame.leases.filter(isStrict));
+        this.#renewStrict(frame.leases.filter(isStrict));
         this.#watch(sweepMs);
         return;
       case "renewed":
@@ -207,27 +207,32 @@ export class Leases implements AttemptDesk {
   #renew(): void {
     this.#renewTimer?.cancel();
     if (this.#closed) return;
-    const leases: AttemptName[] = [];
+    const strict: AttemptName[] = [];
+    const others: AttemptName[] = [];
     for (const attempt of this.#attempts.values()) {
-      if ((attempt.accepted || isStrict(attempt.lease)) && !attempt.reported) leases.push(nameOf(attempt));
+      if (attempt.reported) continue;
+      if (isStrict(attempt.lease)) strict.push(nameOf(attempt));
+      else if (attempt.accepted) others.push(nameOf(attempt));
     }
-    this.#renewOnly(leases.slice(0, 10_000));
+    this.#renewStrict(strict);
+    if (others.length > 0) this.#deps.connection.renew({ t: "renew", leases: others.slice(0, 10_000) });
     this.#renewTimer = this.#deps.clock.after(this.#leaseTtlMs / 3, () => this.#renew());
   }
 
-  #renewOnly(leases: readonly AttemptName[]): void {
-    if (leases.length === 0) return;
-    const names = leases.map(({ task, fence }) => ({ task, fence }));
-    this.#deps.connection.renew({ t: "renew", leases: names, at: this.#deps.clock.monotonicMs() });
+  #renewStrict(strict: readonly AttemptName[]): void {
+    if (strict.length === 0) return;
+    const leases = strict.slice(0, 10_000).map(({ task, fence }) => ({ task, fence }));
+    this.#deps.connection.renew({ t: "renew", leases, at: this.#deps.clock.monotonicMs() });
   }
 
   /** What has come to its end is not put off any more: coordinators may have seen the lease end. */
   #renewed({ leases, at }: Extract<CoordinatorFrame, { t: "renewed" }>): void {
+    if (at === undefined) return;
     const nowMs = this.#deps.clock.monotonicMs();
-    for (const name of at === undefined ? [] : leases) {
+    for (const name of leases) {
       this.#withAttempt(name, (attempt) => {
         const isOver = attempt.heldUntilMs > 0 && nowMs >= attempt.heldUntilMs;
-        if (isOver || !isStrict(attempt.lease) || at === undefined) return;
+        if (isOver || !isStrict(attempt.lease)) return;
         attempt.heldUntilMs = Math.max(attempt.heldUntilMs, at + this.#leaseTtlMs);
         this.#deps.notes.held(attempt);
         const { argsId, heldUntilMs: untilMs } = attempt;

@@ -86,20 +86,8 @@ export class AttemptJournal {
     const { task, fence, kind, name, attempt: nth, attemptTimeoutMs } = attempt.lease;
     const { argsId, folder } = attempt;
     const until = isStrict(attempt.lease) ? { untilMs: attempt.heldUntilMs } : {};
-    const record = {
-      j: "given",
-      program,
-      argsId,
-      folder,
-      task,
-      fence,
-      kind,
-      name,
-      attempt: nth,
-      attemptTimeoutMs,
-      ...until,
-    };
-    const given = `${JSON.stringify(record)}\n`;
+    const record = { program, argsId, folder, task, fence, kind, name, attempt: nth, attemptTimeoutMs, ...until };
+    const given = `${JSON.stringify({ j: "given", ...record })}\n`;
     this.#live.set(argsId, { given, program, sent: null, until: "" });
     this.#append(given);
   }

@@ -2,12 +2,12 @@ import { join } from "node:path";
 import { z } from "zod";
 import { assert } from "#shared/domain/assert.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
-import { sha256Schema } from "#shared/protocol/common.ts";
+import { pythonRequiresSchema, sha256Schema } from "#shared/protocol/common.ts";
 import { type Attempt, moveAttempt, newAttempt } from "../leases/attempt.ts";
 import type { Leases } from "../leases/leases.ts";
 import type { AgentDeps } from "../options.ts";
 import type { AttemptJournal, Remembered } from "../outbox/attempt-journal.ts";
-import type { Disk, Processes, ProcessIdentity } from "../ports.ts";
+import type { Disk, ProcessIdentity } from "../ports.ts";
 import { sandboxFolders } from "../sandbox/prepare-sandbox.ts";
 import { newLogProgress } from "./log-follower.ts";
 import type { Program } from "./program.ts";
@@ -17,6 +17,7 @@ import {
   exitFile,
   followLogs,
   identityFile,
+  isSameProcess,
   listenFor,
   type ProcessRecord,
   recordFile,
@@ -45,6 +46,7 @@ const recordSchema = z.object({
     project: z.string(),
     release: z.string(),
     binary: sha256Schema,
+    python: pythonRequiresSchema.exactOptional(),
     policy: z.enum(["warm", "fresh"]),
   }),
   socket: z.string(),
@@ -146,9 +148,10 @@ async function takeUp(
 
 /** The attempt as far as it is needed to go on: its input is in the program's hands. */
 function adoptAttempt(deps: AdoptDeps, program: Program, record: ProcessRecord, remembered: RememberedAttempt): void {
-  const { kind, project, release, binary, policy } = record.pool;
+  const { kind, project, release, binary, python, policy } = record.pool;
   const { task, fence, name, attempt: nth, attemptTimeoutMs, argsId, untilMs } = remembered;
   const lease: Lease = {
+    ...(python === undefined ? {} : { python }),
     ...{ task, fence, kind, project, release, binary, binaryBytes: 0, name, attempt: nth, attemptTimeoutMs },
     input: { json: "null" },
     process: policy,
@@ -174,11 +177,6 @@ async function sweepValues(deps: AdoptDeps): Promise<void> {
   for (const name of await disk.list(folder)) {
     if (!live.has(name.slice(0, name.lastIndexOf(".")))) await disk.remove(join(folder, name));
   }
-}
-
-function isSameProcess(processes: Processes, identity: ProcessIdentity): boolean {
-  const now = processes.identify(identity.pid);
-  return now !== null && now.startTime === identity.startTime && now.bootId === identity.bootId;
 }
 
 async function readJson<T>(disk: Disk, file: string, schema: z.ZodType<T>): Promise<T | null> {

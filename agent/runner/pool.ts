@@ -10,6 +10,8 @@ export interface PoolIdentity {
   readonly project: string;
   readonly release: string;
   readonly binary: Sha256;
+  /** The binary is a PEX, for such Pythons. */
+  readonly python?: string;
   readonly policy: "warm" | "fresh";
 }
 
@@ -18,6 +20,7 @@ export const poolIdentityOf = (lease: Lease): PoolIdentity => ({
   project: lease.project,
   release: lease.release,
   binary: lease.binary,
+  ...(lease.python === undefined ? {} : { python: lease.python }),
   policy: lease.process,
 });
 

@@ -1,4 +1,4 @@
-import type { BinaryCache } from "../cache/binary-cache.ts";
+import type { Programs } from "../cache/programs.ts";
 import type { Attempt } from "../leases/attempt.ts";
 import { Pool, type PoolIdentity, poolIdentityOf, poolKeyOf } from "./pool.ts";
 import type { Program } from "./program.ts";
@@ -8,12 +8,12 @@ const poolsMax = 1_000;
 
 /** The processes of this agent, by what they may be given. While a process lives its binary stays in the cache. */
 export class Pools {
-  readonly #cache: BinaryCache;
+  readonly #executables: Programs;
   readonly #pools = new Map<string, Pool>();
   readonly #programs = new Map<Program, Pool>();
 
-  constructor(cache: BinaryCache) {
-    this.#cache = cache;
+  constructor(executables: Programs) {
+    this.#executables = executables;
   }
 
   get programs(): Program[] {
@@ -45,7 +45,7 @@ export class Pools {
   join(pool: Pool, program: Program): void {
     pool.programs.add(program);
     this.#programs.set(program, pool);
-    this.#cache.pin(pool.identity.binary);
+    this.#executables.pin(pool.identity.binary);
   }
 
   leave(program: Program): void {
@@ -53,7 +53,7 @@ export class Pools {
     if (pool === undefined) return;
     pool.programs.delete(program);
     this.#programs.delete(program);
-    this.#cache.unpin(pool.identity.binary);
+    this.#executables.unpin(pool.identity.binary);
     if (this.#pools.size > poolsMax) this.#forgetUnused();
   }
 

@@ -1,6 +1,6 @@
 import type { Failure } from "#shared/domain/errors.ts";
 import type { ProgramValue } from "#shared/protocol/task.ts";
-import type { BinaryCache } from "../cache/binary-cache.ts";
+import type { Programs } from "../cache/programs.ts";
 import { failureFrom } from "../failures.ts";
 import { type Attempt, isOver, type PreparedInput } from "../leases/attempt.ts";
 import { bringManyRefs } from "./many-refs.ts";
@@ -8,7 +8,7 @@ import type { Values } from "./program-values.ts";
 import { bringAll } from "./relay.ts";
 
 export interface PrepareDeps {
-  readonly cache: BinaryCache;
+  readonly programs: Programs;
   readonly values: Values;
 }
 
@@ -22,7 +22,7 @@ export function prepareAttempt(deps: PrepareDeps, attempt: Attempt, then: Prepar
   const { lease } = attempt;
   const input = deps.values.bring(attempt, lease.input);
   const refs = bringRefs(deps.values, attempt);
-  const isHere = deps.cache.ready(lease.binary) !== null;
+  const isHere = deps.programs.ready(lease) !== null;
   if (isHere && !(input instanceof Promise) && !(refs instanceof Promise)) {
     hold(attempt, input, refs);
     then.ready(attempt);
@@ -48,12 +48,12 @@ function bringRefs(values: Values, attempt: Attempt): Refs | Promise<Refs> {
 }
 
 async function bring(deps: PrepareDeps, attempt: Attempt, values: Promise<Brought>): Promise<Failure | null> {
-  const { binary, binaryBytes } = attempt.lease;
+  const { binaryBytes: bytes, ...need } = attempt.lease;
   attempt.abort ??= new AbortController();
   // Awaited only after the binary; its failure must not go unheard until then.
   values.catch(() => {});
   try {
-    await deps.cache.acquire(binary, binaryBytes, attempt.abort.signal);
+    await deps.programs.acquire({ ...need, bytes }, attempt.abort.signal);
   } catch (error) {
     return failureFrom(error, "BinaryUnavailable");
   }

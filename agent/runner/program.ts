@@ -118,7 +118,12 @@ export class Program implements Host {
   }
 
   get isTainted(): boolean {
-    return this.#withdrawn.size > 0;
+    return this.unconfirmed > 0;
+  }
+
+  /** Works that were taken back, and of which it has not said that they had not begun. */
+  get unconfirmed(): number {
+    return this.#withdrawn.size;
   }
 
   /** The work that a word which names none is about: the running one where there is only one. */
@@ -260,6 +265,9 @@ export class Program implements Host {
   end(exit: ProgramExit | null): Attempt[] {
     this.state = "gone";
     this.exit = exit;
+    const { id, unconfirmed } = this;
+    // R3: whoever finds that a task was executed twice, without a failure, finds here that it may have been.
+    if (unconfirmed > 0) this.#deps.logger.info({ program: id, unconfirmed }, "Taken back, perhaps begun");
     this.#parts?.signal("SIGKILL");
     const left = [...this.works.values()];
     this.works.clear();

@@ -2,7 +2,7 @@ import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Result } from "#shared/protocol/agent.ts";
 import { taskProtocolVersion } from "#shared/protocol/task.ts";
-import type { BinaryCache } from "../cache/binary-cache.ts";
+import type { Programs } from "../cache/programs.ts";
 import type { Connection } from "../connection/connection.ts";
 import { logUnit } from "../connection/unit.ts";
 import { failureFrom, failureOf, programExited } from "../failures.ts";
@@ -34,7 +34,7 @@ export interface AttemptDesk {
 }
 
 export interface RunnerDeps extends StartDeps {
-  readonly cache: BinaryCache;
+  readonly programs: Programs;
   readonly values: Values;
   readonly connection: Connection;
   readonly journal: AttemptJournal;
@@ -58,7 +58,7 @@ export class Runner implements ProgramOwner {
     this.#deps = deps;
     this.#slots = capacity.slots;
     this.#desk = desk;
-    this.#pools = new Pools(deps.cache);
+    this.#pools = new Pools(deps.programs);
     this.#dispatch = new Dispatch({ ...deps, pools: this.#pools, start: (pool) => this.#start(pool) }, capacity);
   }
 
@@ -92,10 +92,10 @@ export class Runner implements ProgramOwner {
   }
 
   #start(pool: Pool): void {
-    const binaryPath = this.#deps.cache.ready(pool.identity.binary);
-    assert(binaryPath !== null, "a binary that attempts wait for has been verified");
+    const command = this.#deps.programs.ready(pool.identity);
+    assert(command !== null, "a binary that attempts wait for has been verified");
     const program = this.join(pool.identity, this.#deps.newProcessId());
-    const options = { pool: pool.identity, binaryPath };
+    const options = { pool: pool.identity, command };
     program.started = startProgram(this.#deps, program, options, this.eventsOf(program)).catch((error) => {
       this.#deps.logger.error({ error }, "Cannot start a process");
       program.verdict ??= { culprit: null, failure: failureFrom(error, "ProgramExited") };
@@ -313,7 +313,7 @@ export class Runner implements ProgramOwner {
   ended(program: Program, exit: ProgramExit | null): void {
     const pool = this.#pools.poolOf(program);
     if (pool === null || program.state === "gone") return;
-    const saidHello = program.saidHello;
+    const { saidHello } = program;
     const left = program.end(exit);
     this.#pools.leave(program);
     if (!saidHello && !this.#closed) this.#neverBegan(pool, program, exit);

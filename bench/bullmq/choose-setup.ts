@@ -17,8 +17,8 @@ export async function chooseSetup({ sizes, say }: BenchDeps, connect: () => Prom
     const bullmq = await startBullmq(setup, connect);
     try {
       // The first is warm-up.
-      await bullmq.carryOut({ jobs, together: true });
-      const { timesMs } = await bullmq.carryOut({ jobs, together: true });
+      await bullmq.carryOut({ jobs, how: "bulk" });
+      const { timesMs } = await bullmq.carryOut({ jobs, how: "bulk" });
       const tookMs = timesMs[0] ?? Number.POSITIVE_INFINITY;
       trials.push({ setup, tookMs });
       const { workers, concurrency } = setup;

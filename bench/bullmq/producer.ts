@@ -1,15 +1,17 @@
 /**
  * Adds jobs and waits for their results. `node producer.ts <port of Redis> <queue>`; told by its parent
- * `{jobs, together}`, it answers `{sum, timesMs}`: how long it all took, or each job where they go one by
- * one.
+ * `{jobs, how}`, it answers `{sum, timesMs}`: how long it all took, or each job where they go in turn.
  */
 import { Queue, QueueEvents } from "bullmq";
 import { Redis } from "ioredis";
 import { serveParent } from "../child.ts";
 
 export interface Order {
-  /** All at once; else each when the one before is done. */
-  readonly together: boolean;
+  /**
+   * `bulk`: added by the thousand, and their results counted. `awaited`: each added and awaited by itself, all at once, as
+   * code that needs its result does. `in turn`: each when the one before is done.
+   */
+  readonly how: "bulk" | "awaited" | "in turn";
   readonly jobs: number;
 }
 
@@ -23,16 +25,19 @@ const bulkJobs = 1_000;
 /** A job that is done leaves at once; its result is in the event. To keep it costs BullMQ more. */
 const leaving = { removeOnComplete: true };
 /** `waitUntilFinished` looks for the job once, and fails where it has left already. */
-const staying = { removeOnComplete: { count: 1_000 } };
+const staying = (jobs: number) => ({ removeOnComplete: { count: jobs } });
 
 const [port = "", name = ""] = process.argv.slice(2);
 const connect = () => new Redis({ port: Number(port), host: "127.0.0.1", maxRetriesPerRequest: null });
 // Events are kept as long as a round needs them: by default the stream holds 10,000 of them, three a job.
 const queue = new Queue(name, { connection: connect(), streams: { events: { maxLen: 100_000 } } });
 const events = new QueueEvents(name, { connection: connect() });
+// Each job that is awaited listens to both.
+queue.setMaxListeners(0);
+events.setMaxListeners(0);
 
 /** As the documentation has it: many are added by `addBulk`, and what they return comes by `QueueEvents`. */
-async function addTogether(jobs: number): Promise<number> {
+async function addInBulk(jobs: number): Promise<number> {
   const done = Promise.withResolvers<void>();
   const seen = new Set<string>();
   let sum = 0;
@@ -50,20 +55,29 @@ async function addTogether(jobs: number): Promise<number> {
   return sum;
 }
 
-async function carryOut({ jobs, together }: Order): Promise<Report> {
+/** As the documentation has it for who needs a job's result. */
+async function resultOf(n: number, jobs: number): Promise<number> {
+  const job = await queue.add("noop", n, staying(jobs));
+  return await job.waitUntilFinished(events);
+}
+
+async function awaitAll(jobs: number): Promise<number> {
+  const results = await Promise.all(Array.from({ length: jobs }, (_, n) => resultOf(n, jobs)));
+  return results.reduce((sum, result) => sum + result, 0);
+}
+
+async function carryOut({ jobs, how }: Order): Promise<Report> {
   const timesMs: number[] = [];
-  let sum = 0;
-  if (together) {
+  const timed = async (work: () => Promise<number>): Promise<number> => {
     const startMs = performance.now();
-    sum = await addTogether(jobs);
-    return { sum, timesMs: [performance.now() - startMs] };
-  }
-  for (let n = 0; n < jobs; n += 1) {
-    const startMs = performance.now();
-    const job = await queue.add("noop", n, staying);
-    sum += await job.waitUntilFinished(events);
+    const sum = await work();
     timesMs.push(performance.now() - startMs);
-  }
+    return sum;
+  };
+  if (how === "bulk") return { sum: await timed(() => addInBulk(jobs)), timesMs };
+  if (how === "awaited") return { sum: await timed(() => awaitAll(jobs)), timesMs };
+  let sum = 0;
+  for (let n = 0; n < jobs; n += 1) sum += await timed(() => resultOf(n, 1_000));
   return { sum, timesMs };
 }
 

@@ -7,9 +7,10 @@ import { SaltError } from "#shared/domain/errors.ts";
 import { initProject } from "../init-project.ts";
 import { temporaryFolder, testCache } from "../testing/fake-cli.ts";
 import { type Built, buildProject } from "./build-project.ts";
+import { digestFile } from "./digest-file.ts";
 import { bundleProject } from "./typescript/bundle.ts";
 import { findPinnedNode } from "./typescript/find-base.ts";
-import { buildSea, digestFile, padProgram } from "./typescript/make-executable.ts";
+import { buildSea, padProgram } from "./typescript/make-executable.ts";
 
 const execute = promisify(execFile);
 const deps = { env: { SALT_CACHE: testCache }, say: () => undefined, nowMs: Date.now };

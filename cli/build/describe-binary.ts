@@ -12,15 +12,27 @@ export interface Described {
   readonly printed: string;
 }
 
+export interface DescribeOptions {
+  /** Default: this process's. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** What the language's error text at import means, null where that cannot be told. Default: as Node writes it. */
+  readonly importFailure?: (stderr: string) => Promise<Error | null>;
+}
+
 /**
  * Asks a program for its manifest by executing `<command> describe`, once. `BuildFailed` with what it printed instead.
  *
  * What the project's modules print when they are imported comes before the description, on the same stdout: a mark that
  * nobody else knows says where that begins.
  */
-export async function describeProgram(command: readonly string[], folder: string): Promise<Described> {
+export async function describeProgram(
+  command: readonly string[],
+  folder: string,
+  options: DescribeOptions = {},
+): Promise<Described> {
+  const ofNode = (stderr: string) => importFailure(stderr, command.at(-1) ?? "", folder);
   const mark = `salt-describe-${randomUUID()} `;
-  const env = { ...process.env, SALT_DESCRIBE_MARK: mark };
+  const env = { ...(options.env ?? process.env), SALT_DESCRIBE_MARK: mark };
   const end = await runProcess([...command, "describe"], { cwd: folder, timeoutMs: describeTimeoutMs, env });
   if (end.timedOut) {
     throw new SaltError(
@@ -44,7 +56,7 @@ export async function describeProgram(command: readonly string[], folder: string
     );
   }
   if (end.status !== 0) {
-    const told = await importFailure(end.stderr, command.at(-1) ?? "", folder);
+    const told = await (options.importFailure ?? ofNode)(end.stderr);
     if (told !== null) throw told;
     const how = end.signal === null ? `status ${end.status}` : end.signal;
     throw new SaltError(

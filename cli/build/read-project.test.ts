@@ -1,6 +1,9 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { parseProject } from "./read-project.ts";
+import { temporaryFolder } from "../testing/fake-cli.ts";
+import { parseProject, readProject } from "./read-project.ts";
 
 function problemsOf(source: string): string[] {
   const parsed = parseProject(source);
@@ -14,11 +17,29 @@ it("reads a whole salt.yaml, with defaults for what is left out", () => {
     kind: "valid",
     file: {
       name: "shop",
-      language: "typescript",
-      entry: "src/main.ts",
       triggers: [{ name: "n", kind: "cron", cron: "0 3 * * *", timezone: "UTC", workflow: "w" }],
     },
   });
+});
+
+it("takes a folder with a pyproject.toml for a Python project, whose entry is the first that is there", async () => {
+  const { folder, remove } = await temporaryFolder();
+  const languageAndEntry = async () => {
+    const { language, entry } = await readProject(folder);
+    return [language, entry];
+  };
+  await writeFile(path.join(folder, "salt.yaml"), "name: My-shop\n");
+  expect(await languageAndEntry()).toEqual(["typescript", "src/main.ts"]);
+  await writeFile(path.join(folder, "pyproject.toml"), "");
+  expect(await languageAndEntry()).toEqual(["python", "src/my_shop/main.py"]);
+  await writeFile(path.join(folder, "main.py"), "");
+  expect(await languageAndEntry()).toEqual(["python", "main.py"]);
+  await mkdir(path.join(folder, "my_shop"));
+  await writeFile(path.join(folder, "my_shop", "main.py"), "");
+  expect(await languageAndEntry()).toEqual(["python", "my_shop/main.py"]);
+  await writeFile(path.join(folder, "salt.yaml"), "name: My-shop\nlanguage: typescript\n");
+  expect(await languageAndEntry()).toEqual(["typescript", "src/main.ts"]);
+  await remove();
 });
 
 it("names an unknown key with its line, its column and the nearest known one", () => {
@@ -30,7 +51,7 @@ it("names an unknown key with its line, its column and the nearest known one", (
 it("says what is missing or wrong at the place where it stands", () => {
   expect(problemsOf("language: typescript\n")).toEqual(["1:1 name: is missing."]);
   expect(problemsOf("name: shop\nlanguage: typescrit\n")).toEqual([
-    "2:11 language: 'typescrit' is none of typescript. Did you mean 'typescript'?",
+    "2:11 language: 'typescrit' is none of typescript, python. Did you mean 'typescript'?",
   ]);
   expect(problemsOf("name: shop\nplatforms: [linux-x46]\n")[0]).toMatch(/^2:13 .*Did you mean 'linux-x64'\?/);
   expect(problemsOf("name: shop\ntriggers:\n  - { name: n, kind: corn, workflow: w }\n")[0]).toMatch(

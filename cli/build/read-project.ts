@@ -10,6 +10,8 @@ export const projectFileName = "salt.yaml";
 const projectBytesMax = 256 * 1024;
 
 export interface Project extends ProjectFile {
+  readonly language: "typescript" | "python";
+  readonly entry: string;
   /** Absolute. */
   readonly folder: string;
   /** The text of salt.yaml, for problems that are found later. */
@@ -22,8 +24,25 @@ export async function readProject(folder: string): Promise<Project> {
   const parsed = parseProject(source);
   if (parsed.kind === "invalid")
     throw problemsError(`Cannot read ${projectFileName}`, parsed.problems, "InvalidProject");
-  return { ...parsed.file, folder, source };
+  const { language = (await exists(path.join(folder, "pyproject.toml"))) ? "python" : "typescript", ...file } =
+    parsed.file;
+  return { ...file, language, entry: file.entry ?? (await defaultEntry(folder, language, file.name)), folder, source };
 }
+
+/** Of those that a project of the language may have, the first that is there. */
+async function defaultEntry(folder: string, language: Project["language"], name: string): Promise<string> {
+  if (language === "typescript") return "src/main.ts";
+  const own = name.toLowerCase().replaceAll(/[-.]+/g, "_");
+  const entries = [`src/${own}/main.py`, `${own}/main.py`, "src/main.py", "main.py"] as const;
+  for (const entry of entries) if (await exists(path.join(folder, entry))) return entry;
+  return entries[0];
+}
+
+const exists = (file: string): Promise<boolean> =>
+  stat(file).then(
+    () => true,
+    () => false,
+  );
 
 async function readSource(file: string, folder: string): Promise<string> {
   try {

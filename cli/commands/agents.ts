@@ -97,6 +97,7 @@ function tellAgent(cli: Cli, agent: AgentView): void {
     ["platform", agent.platform],
     ["version", agent.version],
     ["slots", `${agent.capacity.tasks} tasks, ${agent.capacity.workflows} workflows`],
+    ["pythons", agent.pythons?.join(", ") || null],
     ["labels", labelsText(agent) || null],
   ]);
 }

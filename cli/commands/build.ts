@@ -1,6 +1,7 @@
 import path from "node:path";
 import { platformSchema } from "#shared/protocol/common.ts";
-import { type Built, type BuiltBinary, buildProject } from "../build/build-project.ts";
+import { type Built, buildProject } from "../build/build-project.ts";
+import type { BuiltBinary } from "../build/toolchain.ts";
 import { bytesText } from "../bytes-text.ts";
 import { type Cli, note } from "../cli.ts";
 import { type CommandOptions, collect, type SaltCommand } from "../command.ts";

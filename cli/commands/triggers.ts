@@ -1,4 +1,4 @@
-import type { TriggerView } from "#shared/protocol/api.ts";
+import type { TriggerView } from "#shared/protocol/trigger-views.ts";
 import { readProject } from "../build/read-project.ts";
 import { type Cli, note } from "../cli.ts";
 import { clientOf, type SaltCommand } from "../command.ts";

@@ -77,9 +77,12 @@ async function readOffers(deps: FleetViewDeps): Promise<readonly FleetOffer[]> {
   return [...offers.values()];
 }
 
-function addOffer(offers: Map<string, FleetOffer>, { pool, platform, labels, capacity }: AgentRecord): void {
-  const key = JSON.stringify([pool, platform, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
+function addOffer(
+  offers: Map<string, FleetOffer>,
+  { pool, platform, labels, pythons = [], capacity }: AgentRecord,
+): void {
+  const key = JSON.stringify([pool, platform, pythons, Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))]);
   const { task, workflow } = offers.get(key)?.agents ?? { task: 0, workflow: 0 };
   const agents = { task: task + (capacity.tasks > 0 ? 1 : 0), workflow: workflow + (capacity.workflows > 0 ? 1 : 0) };
-  offers.set(key, { pool, platform, labels, agents });
+  offers.set(key, { pool, platform, labels, pythons, agents });
 }

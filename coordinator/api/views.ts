@@ -82,6 +82,7 @@ export const agentView = (record: AgentRecord): AgentView => ({
   platform: record.platform,
   version: record.version,
   labels: { ...record.labels },
+  ...(record.pythons ? { pythons: [...record.pythons] } : {}),
   capacity: record.capacity,
   connected: record.connected,
   seenAtMs: record.seenAtMs,

@@ -13,7 +13,7 @@ const offer = (given: Partial<FleetOffer> = {}): FleetOffer => ({
 const requirement = (given: Partial<Requirement> = {}): Requirement => ({
   kind: "task",
   pool: "default",
-  platforms: ["linux-x64"],
+  targets: ["linux-x64"],
   labels: {},
   ...given,
 });
@@ -30,9 +30,21 @@ describe("Why a task waits for an agent", () => {
     ["the pool", requirement({ pool: "gpu" }), [offer()], "no connected agent serves pool 'gpu'"],
     [
       "the platform",
-      requirement({ platforms: ["darwin-arm64", "win32-x64"] }),
+      requirement({ targets: ["darwin-arm64", "win32-x64"] }),
       [offer(), offer({ platform: "linux-arm64" }), offer({ pool: "x", platform: "win32-x64" })],
       "no connected agent of pool 'default' has the platform darwin-arm64 or win32-x64 (they have linux-arm64, linux-x64)",
+    ],
+    [
+      "the Python",
+      requirement({ targets: ["linux-x64 python>=3.11,<3.12", "darwin-arm64 python>=3.13"] }),
+      [offer({ pythons: ["3.10.2", "3.12.1"] }), offer({ pythons: ["3.9.1"] })],
+      "no connected agent of pool 'default' has python>=3.11,<3.12 (they have 3.10.2, 3.12.1, 3.9.1)",
+    ],
+    [
+      "any Python",
+      requirement({ targets: ["linux-x64 python>=3.11"] }),
+      [offer()],
+      "no connected agent of pool 'default' has python>=3.11 (they have none)",
     ],
     [
       "a label that none has",

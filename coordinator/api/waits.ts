@@ -1,7 +1,7 @@
 import { keyOfTask, type TaskId, taskId } from "#shared/domain/ids.ts";
 import type { Engine } from "../engine/engine.ts";
 import { edgesIndex, type TaskRecord } from "../records.ts";
-import { parseQueue, type Requirement, satisfies } from "../state/queues.ts";
+import { parseQueue, parseTarget, type Requirement, satisfies } from "../state/queues.ts";
 import { waitsForSlot } from "../state/slots.ts";
 import type { FleetOffer, FleetView } from "./fleet-view.ts";
 
@@ -45,7 +45,7 @@ async function waitsForRefs(engine: Engine, task: TaskId): Promise<string | null
 
 /** Which agents could take it; or, when none could, what those lack that come nearest. */
 export function waitsForAgent(requirement: Requirement, offers: readonly FleetOffer[]): string {
-  const { kind, pool, platforms, labels } = requirement;
+  const { kind, pool, targets, labels } = requirement;
   const able = offers.filter((offer) => offer.agents[kind] > 0);
   if (able.length === 0)
     return offers.length === 0 ? "no agent is connected" : `no connected agent has slots for ${kind}s`;
@@ -55,15 +55,30 @@ export function waitsForAgent(requirement: Requirement, offers: readonly FleetOf
   if (count > 1) return `${count} agents could take it; all are busy`;
   const inPool = able.filter((offer) => offer.pool === pool);
   if (inPool.length === 0) return `no connected agent serves pool '${pool}'`;
-  const fitting = inPool.filter((offer) => platforms.some((platform) => platform === offer.platform));
-  if (fitting.length === 0) {
+  const platforms = targets.map((target) => parseTarget(target).platform);
+  const onPlatform = inPool.filter((offer) => platforms.includes(offer.platform));
+  if (onPlatform.length === 0) {
     const has = [...new Set(inPool.map(({ platform }) => platform))].sort().slice(0, 5).join(", ");
     return `no connected agent of pool '${pool}' has the platform ${platforms.join(" or ")} (they have ${has})`;
   }
+  const fitting = onPlatform.filter((offer) => satisfies(offer, { ...anyAgent, labels: {} }));
+  if (fitting.length === 0) return `no connected agent of pool '${pool}' has ${pythonText(targets, onPlatform)}`;
   const asked = Object.entries(labels);
   const unheard = asked.filter(([name, value]) => !fitting.some((offer) => offer.labels[name] === value));
   const which = unheard.length > 0 ? labelsText(unheard) : `${labelsText(asked)} together`;
   return `no connected agent of pool '${pool}' has the label ${which}`;
+}
+
+/** Agents of a platform are there, and none has a Python with which the binary works. */
+function pythonText(targets: readonly string[], offers: readonly FleetOffer[]): string {
+  const needs = new Set(
+    targets.flatMap((target) => {
+      const { platform, python } = parseTarget(target);
+      return python !== null && offers.some((offer) => offer.platform === platform) ? [`python${python}`] : [];
+    }),
+  );
+  const has = [...new Set(offers.flatMap(({ pythons = [] }) => pythons))].sort().slice(0, 5).join(", ");
+  return `${[...needs].join(" or ")} (they have ${has || "none"})`;
 }
 
 const labelsText = (labels: readonly (readonly [string, string])[]): string =>

@@ -109,14 +109,14 @@ async function hold(
 
 async function renew(deps: FrameDeps, session: Session, frame: Frame<"renew">): Promise<void> {
   session.hear(frame.leases);
-  const { held, stale } = await deps.hops.holdLeases(frame.leases, {});
+  const known = new Set(frame.leases.filter((lease) => isHeld(session, lease)));
   const { at } = frame;
+  const { held, stale, stops } = await deps.hops.renewLeases(frame.leases, { isUrgent: at !== undefined });
   if (held.length > 0) session.send({ t: "renewed", leases: [...held], ...(at === undefined ? {} : { at }) });
-  tellStale(deps, session, stale);
-  // Told again: another coordinator may have decided it, and a frame may have been lost with its connection.
-  for (const { task, fence, reason } of await deps.hops.cancelReasons(held)) {
-    session.send({ t: "stop", task, fence, reason, graceMs: limits.killGraceMs });
-  }
+  // What was reported meanwhile is over, not stale.
+  const gone = stale.filter((lease) => isHeld(session, lease) || !known.has(lease));
+  tellStale(deps, session, gone);
+  for (const stop of stops) session.send({ t: "stop", ...stop, graceMs: limits.killGraceMs });
 }
 
 async function handBack(deps: FrameDeps, session: Session, frame: Frame<"handback">): Promise<void> {

@@ -2,6 +2,7 @@ import type { CallKey, TaskId } from "#shared/domain/ids.ts";
 import type { AttemptName, Lease, LogChunk, Report } from "#shared/protocol/agent.ts";
 import type { Call, Value } from "#shared/protocol/common.ts";
 import type { ParkedBy } from "../records.ts";
+import type { HeldLeases, RenewedLeases } from "../stages.ts";
 
 /** An attempt that has a frame's sender behind it. */
 export interface Attempt extends AttemptName {
@@ -10,11 +11,13 @@ export interface Attempt extends AttemptName {
 
 /** The next hops of what agents say; `main.ts` joins them to the stages. */
 export interface Hops {
-  /** Accepts (`accepted`), marks as begun (`running`), renews (no state) or takes over (`holder`) leases. */
+  /** Accepts (`accepted`), marks as begun (`running`) or takes over (`holder`) leases. */
   holdLeases(
     leases: readonly AttemptName[],
     hold: { readonly state?: "accepted" | "running"; readonly holder?: string },
-  ): Promise<{ readonly held: readonly AttemptName[]; readonly stale: readonly AttemptName[] }>;
+  ): Promise<HeldLeases>;
+  /** A renewal waits a little, to be committed with those of others, unless it `isUrgent`. */
+  renewLeases(leases: readonly AttemptName[], how: { readonly isUrgent: boolean }): Promise<RenewedLeases>;
   giveBack(lease: AttemptName, why: "handback" | "omitted"): Promise<void>;
   settleReport(report: Report, agent: string): Promise<"settled" | "retried" | "repeated" | "stale" | "contradicted">;
   publishCalls(attempt: Attempt, calls: readonly Call[]): Promise<"published" | "stale">;
@@ -42,7 +45,7 @@ export interface Hops {
     | { readonly kind: "unavailable"; readonly why: string }
   >;
   /** Which of these attempts were to be ended, and why: the agent may not have heard it. */
-  cancelReasons(leases: readonly AttemptName[]): Promise<readonly (AttemptName & { readonly reason: string })[]>;
+  cancelReasons(leases: readonly AttemptName[]): Promise<RenewedLeases["stops"]>;
   /** Leases that an older session of an agent holds. */
   heldBy(agent: string): Promise<readonly AttemptName[]>;
 }

@@ -31,6 +31,7 @@ export const raiseSession: Move<{ partition: Partition; hello: Hello }, Raised> 
       platform: hello.platform,
       version: hello.version,
       labels: hello.labels,
+      ...(hello.pythons ? { pythons: hello.pythons } : {}),
       capacity: hello.capacity,
       session,
       connected: true,

@@ -46,7 +46,8 @@ export class Session {
     this.#keepsJournals = hello.keepsJournals === true;
     this.agent = hello.agent;
     this.number = number;
-    this.offer = { agent: hello.agent, pool: hello.pool, platform: hello.platform, labels: hello.labels };
+    const { agent, pool, platform, labels, pythons } = hello;
+    this.offer = { agent, pool, platform, labels, ...(pythons ? { pythons } : {}) };
   }
 
   get holder(): string {

@@ -2,6 +2,7 @@ import { partitionOf, runOfTask } from "#shared/domain/ids.ts";
 import type { AttemptName } from "#shared/protocol/agent.ts";
 import { leaseKey } from "../engine/engine.ts";
 import type { DraftWrite, Move } from "../engine/move.ts";
+import type { HeldLeases } from "../stages.ts";
 import { epochOf, isVoid } from "../state/void-leases.ts";
 
 export interface HoldLeases {
@@ -11,12 +12,6 @@ export interface HoldLeases {
   readonly state?: "accepted" | "running";
   /** Who holds them from now on (a later session of the same agent). Default: as before. */
   readonly holder?: string;
-}
-
-export interface HeldLeases {
-  readonly held: readonly AttemptName[];
-  /** Leases that moved on: their attempts are to end. */
-  readonly stale: readonly AttemptName[];
 }
 
 /**

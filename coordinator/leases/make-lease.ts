@@ -64,6 +64,7 @@ export async function makeLease(
       release: task.release,
       binary: binary.sha256,
       binaryBytes: binary.bytes,
+      ...(binary.python ? { python: binary.python.requires } : {}),
       name: task.name,
       attempt: task.attemptsEnded + 1,
       input: task.input,

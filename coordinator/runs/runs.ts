@@ -51,7 +51,7 @@ export async function openRunOf(deps: RunsDeps, request: OpenRun): Promise<OpenR
     project: request.project,
     release: release.id,
     workflow: request.workflow,
-    queue: queueName(requirementOf("workflow", Object.keys(release.manifest.binaries), options)),
+    queue: queueName(requirementOf("workflow", release.manifest, options)),
     options,
     input: request.input,
     seed: Buffer.from(deps.random.bytes(16)).toString("hex"),

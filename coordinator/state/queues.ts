@@ -1,15 +1,17 @@
 import { LRUCache } from "lru-cache";
-import type { Platform, TaskOptions } from "#shared/protocol/common.ts";
-import type { WorkflowType } from "#shared/protocol/manifest.ts";
+import { fitsPython } from "#shared/domain/python-versions.ts";
+import type { TaskOptions } from "#shared/protocol/common.ts";
+import type { Manifest, WorkflowType } from "#shared/protocol/manifest.ts";
 
 /**
- * A queue is named by what its tasks require: kind, pool, platforms and labels in canonical form, and for a while the agent
+ * A queue is named by what its tasks require: kind, pool, targets and labels in canonical form, and for a while the agent
  * that had the task before. Matching an agent is choosing queues, never scanning tasks.
  */
 export interface Requirement {
   readonly kind: "task" | "workflow";
   readonly pool: string;
-  readonly platforms: readonly Platform[];
+  /** What a binary is there for: a platform, or a platform and the Pythons that it needs (`linux-x64 python>=3.11`). */
+  readonly targets: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   /** C25: no other agent may take from it. */
   readonly agent?: string;
@@ -20,13 +22,15 @@ export interface Offer {
   readonly pool: string;
   readonly platform: string;
   readonly labels: Readonly<Record<string, string>>;
+  /** The versions of CPython on its machine. */
+  readonly pythons?: readonly string[];
 }
 
 export const defaultPool = "default";
 
 export function queueName(requirement: Requirement): string {
   const labels = Object.entries(requirement.labels).sort(([a], [b]) => (a < b ? -1 : 1));
-  const parts = [requirement.kind, requirement.pool, [...requirement.platforms].sort(), labels];
+  const parts = [requirement.kind, requirement.pool, [...requirement.targets].sort(), labels];
   return JSON.stringify(requirement.agent === undefined ? parts : [...parts, requirement.agent]);
 }
 
@@ -41,13 +45,13 @@ export function classQueue(queue: string): string {
 
 export function requirementOf(
   kind: "task" | "workflow",
-  platforms: readonly string[],
+  { binaries }: Pick<Manifest, "binaries">,
   options: TaskOptions,
 ): Requirement {
   return {
     kind,
     pool: options.pool ?? defaultPool,
-    platforms: platforms as readonly Platform[],
+    targets: Object.entries(binaries).map(([platform, { python }]) => targetName(platform, python?.requires)),
     labels: options.labels ?? {},
   };
 }
@@ -71,21 +75,36 @@ export function parseQueue(queue: string): Requirement {
 }
 
 function readQueue(queue: string): Requirement {
-  const [kind, pool, platforms, labels, agent] = JSON.parse(queue) as [
+  const [kind, pool, targets, labels, agent] = JSON.parse(queue) as [
     Requirement["kind"],
     string,
-    Platform[],
+    string[],
     [string, string][],
     string?,
   ];
-  return { kind, pool, platforms, labels: Object.fromEntries(labels), ...(agent === undefined ? {} : { agent }) };
+  return { kind, pool, targets, labels: Object.fromEntries(labels), ...(agent === undefined ? {} : { agent }) };
+}
+
+const beforeNeed = " python";
+const targetName = (platform: string, python?: string): string =>
+  python === undefined ? platform : platform + beforeNeed + python;
+
+export function parseTarget(target: string): { readonly platform: string; readonly python: string | null } {
+  const [platform = "", python = null] = target.split(beforeNeed);
+  return { platform, python };
+}
+
+function fitsTarget(offer: Offer, target: string): boolean {
+  const { platform, python } = parseTarget(target);
+  if (platform !== offer.platform) return false;
+  return python === null || (offer.pythons ?? []).some((version) => fitsPython(version, python));
 }
 
 export function satisfies(offer: Offer, requirement: Requirement): boolean {
   return (
     (requirement.agent === undefined || requirement.agent === offer.agent) &&
     offer.pool === requirement.pool &&
-    requirement.platforms.some((platform) => platform === offer.platform) &&
+    requirement.targets.some((target) => fitsTarget(offer, target)) &&
     Object.entries(requirement.labels).every(([name, value]) => offer.labels[name] === value)
   );
 }

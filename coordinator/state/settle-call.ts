@@ -101,8 +101,9 @@ const forAgentMs = 500;
 const agentWithinMs = 10 * 60_000;
 
 /**
- * Puts a waiting, delayed or parked task into its queue; C17: or, under a limit, has it wait for its slot first. C25: a workflow that parked goes first to the agent that had it,
- * which has its binary, its process and its journal, and after `forAgentMs` to any.
+ * Puts a waiting, delayed or parked task into its queue, or, under a limit (C17), has it wait for its slot first. C25: a
+ * workflow that parked goes first to the agent that had it, which has its binary, its process and its journal, and after
+ * `forAgentMs` to any.
  */
 export function makeReady(change: Change, task: TaskRecord): void {
   const id = taskId(task.run, task.key);

@@ -62,7 +62,7 @@ function resolveTask(call: Extract<Call, { kind: "task" }>, release: ReleaseReco
     };
   }
   const options = mergeOptions(type, call);
-  const queue = queueName(requirementOf("task", Object.keys(release.manifest.binaries), options));
+  const queue = queueName(requirementOf("task", release.manifest, options));
   return { kind: "task", project, release: release.id, name, queue, options };
 }
 
@@ -95,7 +95,7 @@ function resolveChild(run: RunRecord, call: NamedCall, release: ReleaseRecord, n
       project,
       release: release.id,
       workflow: name,
-      queue: queueName(requirementOf("workflow", Object.keys(release.manifest.binaries), options)),
+      queue: queueName(requirementOf("workflow", release.manifest, options)),
       options,
       input: call.input,
       seed: sha256(`${run.seed}/${call.key}`),

@@ -1,5 +1,5 @@
 import type { Partition, RunId } from "#shared/domain/ids.ts";
-import type { TriggerView } from "#shared/protocol/api.ts";
+import type { TriggerView } from "#shared/protocol/trigger-views.ts";
 import { type Key, keyIn } from "../engine/engine.ts";
 
 /** All triggers of a project, as its current release declares them, in one record beside the project's. */

@@ -1,7 +1,8 @@
 import type { Partition, RunId } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
-import type { RegisteredTrigger, TriggerView } from "#shared/protocol/api.ts";
+import type { RegisteredTrigger } from "#shared/protocol/api.ts";
 import type { Manifest } from "#shared/protocol/manifest.ts";
+import type { TriggerView } from "#shared/protocol/trigger-views.ts";
 import type { DraftWrite, View } from "../engine/move.ts";
 import { projectsIndex } from "../records.ts";
 import { mergeRange } from "../state/merge-range.ts";

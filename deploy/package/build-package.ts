@@ -17,18 +17,24 @@ const clone = path.resolve(import.meta.dirname, "../..");
 export async function buildPackage(output: string): Promise<void> {
   await rm(output, { recursive: true, force: true });
   await mkdir(path.join(output, "cli"), { recursive: true });
-  const copied = ["LICENSE", "CHANGELOG.md", path.join("cli", "templates")];
+  const sdk = ["pyproject.toml", "README.md", "src"].map((name) => path.join("sdk", "python", name));
+  const tools = path.join("cli", "build", "python", "tools.py");
+  const schemas = path.join("shared", "protocol", "schemas");
+  const copied = ["LICENSE", "CHANGELOG.md", path.join("cli", "templates"), schemas, tools, ...sdk];
   const [bundled] = await Promise.all([
     bundleCli(clone, output),
     bundleSdk(clone, output),
     writeDeclarations(clone, output),
-    ...copied.map((name) => cp(path.join(clone, name), path.join(output, name), { recursive: true })),
+    ...copied.map((name) => cp(path.join(clone, name), path.join(output, name), { recursive: true, filter: isSource })),
     cp(path.join(import.meta.dirname, "README.md"), path.join(output, "README.md")),
     writeStarter(output),
     writeManifest(output),
   ]);
   await writeFile(path.join(output, "THIRD-PARTY.md"), await thirdPartyText(clone, bundled));
 }
+
+/** What Python leaves beside its sources is none. */
+const isSource = (file: string): boolean => !file.includes("__pycache__");
 
 /** `cli/bin.mjs` is plain JavaScript already; only the name of what it starts differs. */
 async function writeStarter(output: string): Promise<void> {

@@ -19,6 +19,10 @@ export const limits = {
   /** Files that a value too large to be inline names. */
   filesPerValueMax: 1_000,
   manifestBytesMax: 1024 * 1024,
+  /** One file of schemas that code is generated from. */
+  schemaFileBytesMax: 4 * 1024 * 1024,
+  /** Files of schemas that code is generated from at once. */
+  schemaFilesMax: 10_000,
   nameCharsMax: 100,
   callKeyCharsMax: 200,
   labelsMax: 64,

@@ -10,6 +10,8 @@ import {
   labelsSchema,
   nameSchema,
   platformSchema,
+  pythonRequiresSchema,
+  pythonVersionSchema,
   sha256Schema,
   taskIdSchema,
   valueSchema,
@@ -30,7 +32,7 @@ export const agentSubprotocol = "salt.agent.v1";
 const seq = z.int().min(1);
 const fence = z.int().min(1);
 const attempt = { task: taskIdSchema, fence };
-const attemptSchema = z.object(attempt);
+export const attemptSchema = z.object(attempt);
 export type AttemptName = z.infer<typeof attemptSchema>;
 const attempts = z.array(attemptSchema).max(10_000);
 
@@ -87,6 +89,8 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
     platform: platformSchema,
     version: z.string().max(50),
     labels: labelsSchema,
+    /** The versions of CPython on its machine with which it can execute PEXes. */
+    pythons: z.array(pythonVersionSchema).max(20).exactOptional(),
     capacity: z.object({ tasks: z.int().min(0), workflows: z.int().min(0) }),
     /** It keeps journals that it was given, as far as it can, and says `lacks` when it has not. */
     keepsJournals: z.literal(true).exactOptional(),
@@ -107,7 +111,7 @@ export const agentFrameSchema = z.discriminatedUnion("t", [
   /** Accepts grants (each else ends `limits.grantHoldMs` after it was made). A report accepts its grant by itself. */
   z.object({ t: z.literal("leased"), leases: attempts }),
   z.object({ t: z.literal("started"), leases: attempts }),
-  /** `at`: when it was sent, on a clock of the agent's; `renewed` says it again. */
+  /** With `at`, when it was sent on a clock of the agent's, it is not kept waiting, and `renewed` says that again (C17). */
   z.object({ t: z.literal("renew"), leases: attempts, at: z.number().exactOptional() }),
   /** Leases given back unstarted: no attempt is counted. */
   z.object({ t: z.literal("handback"), leases: attempts }),
@@ -153,6 +157,8 @@ export const leaseSchema = z.object({
   /** Digest and size of the binary for the agent's platform. */
   binary: sha256Schema,
   binaryBytes: z.int().min(0),
+  /** The binary is a PEX, for such a Python. */
+  python: pythonRequiresSchema.exactOptional(),
   /** Task type or workflow, within the project. */
   name: nameSchema,
   /** Counted from 1. */

@@ -324,6 +324,7 @@ export const agentViewSchema = z
     platform: z.string(),
     version: z.string(),
     labels: z.record(z.string(), z.string()),
+    pythons: z.array(z.string()).exactOptional(),
     capacity: z.object({ tasks: z.int(), workflows: z.int() }),
     connected: z.boolean(),
     seenAtMs: timeMs,
@@ -374,27 +375,3 @@ export const auditRowSchema = z
   .meta({ id: "AuditRow" });
 export type AuditRow = z.infer<typeof auditRowSchema>;
 export const auditPageSchema = pageOf(auditRowSchema);
-
-// Triggers
-
-export const triggerViewSchema = z
-  .object({
-    project: z.string(),
-    name: z.string(),
-    kind: z.enum(["cron", "webhook"]),
-    workflow: z.string(),
-    cron: z.string().exactOptional(),
-    timezone: z.string().exactOptional(),
-    url: z.string().exactOptional(),
-    nextAtMs: timeMs.nullable(),
-    lastFiredAtMs: timeMs.nullable(),
-    lastRun: runIdSchema.nullable(),
-    /** Why the last occasion opened no run. */
-    lastProblem: z.string().nullable(),
-  })
-  .meta({ id: "Trigger" });
-export type TriggerView = z.infer<typeof triggerViewSchema>;
-export const triggersPageSchema = pageOf(triggerViewSchema);
-export const fireTriggerSchema = z.strictObject({ input: anyJson.exactOptional() });
-/** The older secrets of the webhook hold for another 24 h. */
-export const rotatedSecretSchema = z.object({ secret: z.string(), olderHoldUntilMs: timeMs });

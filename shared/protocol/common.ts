@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Failure } from "../domain/errors.ts";
 import type { AgentId, CallKey, RunId, Sha256, TaskId } from "../domain/ids.ts";
 import { limits } from "../domain/limits.ts";
+import { isPythonSpecifier } from "../domain/python-versions.ts";
 
 /** Schemas that the protocols share. Branded strings are checked by form here and trusted inside. */
 
@@ -47,6 +48,14 @@ export const platformSchema = z.enum([
   "win32-arm64",
 ]);
 export type Platform = z.infer<typeof platformSchema>;
+
+/** Versions of CPython, such as `>=3.11,<3.14`. */
+export const pythonRequiresSchema = z.string().max(200).refine(isPythonSpecifier, "must be as in '>=3.11,<3.14'");
+/** One version of CPython, such as `3.11.7`. */
+export const pythonVersionSchema = z
+  .string()
+  .max(20)
+  .regex(/^\d+\.\d+\.\d+$/);
 
 export const labelsSchema = z
   .record(z.string().regex(/^[A-Za-z0-9_./-]{1,63}$/), z.string().max(255))

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { limits } from "../domain/limits.ts";
-import { nameSchema, platformSchema, sha256Schema, taskOptionsSchema } from "./common.ts";
+import { nameSchema, platformSchema, pythonRequiresSchema, sha256Schema, taskOptionsSchema } from "./common.ts";
 
 /** A JSON Schema (draft 2020-12), or true for "anything". */
 const jsonSchema = z.union([z.record(z.string(), z.unknown()), z.literal(true)]);
@@ -50,6 +50,13 @@ export const triggerSchema = z.discriminatedUnion("kind", [
 ]);
 export type Trigger = z.infer<typeof triggerSchema>;
 
+/** Which Pythons a PEX works with, and the ABI of its native wheels where it has such. */
+export const pythonNeedSchema = z.object({
+  requires: pythonRequiresSchema,
+  abi: z.string().max(20).exactOptional(),
+});
+export type PythonNeed = z.infer<typeof pythonNeedSchema>;
+
 /** A release as it is registered: the description, what salt.yaml adds, and one binary per platform. */
 export const manifestSchema = z.object({
   salt: z.literal(1),
@@ -58,7 +65,12 @@ export const manifestSchema = z.object({
   triggers: z.array(triggerSchema).max(100),
   binaries: z.partialRecord(
     platformSchema,
-    z.object({ sha256: sha256Schema, bytes: z.int().min(1).max(limits.fileBytesMax) }),
+    z.object({
+      sha256: sha256Schema,
+      bytes: z.int().min(1).max(limits.fileBytesMax),
+      /** It is a PEX, which a Python of the machine's executes. */
+      python: pythonNeedSchema.exactOptional(),
+    }),
   ),
 });
 export type Manifest = z.infer<typeof manifestSchema>;

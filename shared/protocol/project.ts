@@ -22,9 +22,10 @@ const projectTriggerSchema = z.discriminatedUnion("kind", [
 /** `salt.yaml`, the file that makes a folder a project. Unknown keys are refused, so that a typo is never ignored. */
 export const projectSchema = z.strictObject({
   name: nameSchema,
-  language: z.enum(["typescript"]).default("typescript"),
-  /** Relative to the project's folder, and within it. */
-  entry: z.string().min(1).max(1_000).default("src/main.ts"),
+  /** Default: `python` where there is a pyproject.toml, else `typescript`. */
+  language: z.enum(["typescript", "python"]).exactOptional(),
+  /** Relative to the project's folder, and within it. Default: `cli/build/read-project.ts` has those of each language. */
+  entry: z.string().min(1).max(1_000).exactOptional(),
   /** Platforms to build for. Default: the one of the machine that builds. */
   platforms: z.array(platformSchema).min(1).exactOptional(),
   triggers: z.array(projectTriggerSchema).max(100).default([]),

@@ -2,6 +2,7 @@ import type { z } from "zod";
 import * as api from "./api.ts";
 import * as blobs from "./blobs.ts";
 import { limitsPageSchema } from "./limit-views.ts";
+import * as triggers from "./trigger-views.ts";
 
 /**
  * The HTTP API as a list: server, OpenAPI document and clients are made from it. `role` is the least that may call it
@@ -243,14 +244,14 @@ export const routes = {
     path: "/v1/triggers",
     summary: "Triggers of all projects",
     query: api.pageQuerySchema,
-    answer: api.triggersPageSchema,
+    answer: triggers.triggersPageSchema,
   },
   fireTrigger: {
     ...post,
     path: "/v1/triggers/{project}/{trigger}/fire",
     role: "operator",
     summary: "Fires a trigger now",
-    body: api.fireTriggerSchema,
+    body: triggers.fireTriggerSchema,
     answer: api.runViewSchema,
     status: 201,
     repeatable: true,
@@ -271,7 +272,7 @@ export const routes = {
     role: "deployer",
     summary: "Makes a new signing secret for a webhook",
     body: null,
-    answer: api.rotatedSecretSchema,
+    answer: triggers.rotatedSecretSchema,
     status: 201,
   },
 

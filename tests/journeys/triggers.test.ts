@@ -30,8 +30,11 @@ test("cron fires once for each occasion, over three ends of the coordinator by k
   const fromMs = Date.now();
   await registerJourneys(salt, { ...ticking, triggers: [cron as never] });
   await sleep(3_200);
+  let withoutCoordinator = 0;
   for (let ends = 0; ends < 3; ends++) {
+    const endedAtMs = Date.now();
     await restart();
+    withoutCoordinator += Math.ceil((Date.now() - endedAtMs) / 1_000);
     await sleep(1_300);
   }
   await registerJourneys(salt, { ...ticking, triggers: [] });
@@ -44,7 +47,7 @@ test("cron fires once for each occasion, over three ends of the coordinator by k
   console.info(`${occasions.length} occasions, ${fired.length} runs`);
   // Of those that passed without a coordinator only the last is fired; of the others none is lost, and none is two.
   expect(fired.map(({ id }) => id).filter((id) => !occasions.includes(id))).toEqual([]);
-  expect(fired.length).toBeGreaterThanOrEqual(occasions.length - 2 - 3);
+  expect(fired.length).toBeGreaterThanOrEqual(occasions.length - 2 - withoutCoordinator);
   for (const { id } of fired) expect(await salt.settled(id)).toMatchObject({ status: "succeeded" });
 }, 40_000);
 

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { type RunRecord, runKey, type TaskRecord, taskKey } from "#coordinator/records.ts";
 import { readJournal } from "#coordinator/state/read-journal.ts";
 import { type CallKey, type RunId, taskId } from "#shared/domain/ids.ts";
-import type { AgentFrame } from "#shared/protocol/agent.ts";
+import type { AgentFrame, CoordinatorFrame } from "#shared/protocol/agent.ts";
 import type { Cluster } from "./cluster.ts";
 import { quiet } from "./faults.ts";
 import { allRuns } from "./recount.ts";
@@ -117,15 +117,28 @@ describe("a report", () => {
 
   it("A17 that contradicts an accepted one under the same fence is refused: the first wins", async () => {
     const cluster = await stage();
-    let late: string[] = [];
-    // With the message after it, when the first has been accepted.
-    cluster.network.tamper.up = (text) => {
-      const arriving = [...late, text];
-      late = reportsIn(text).map((frame) => {
-        const reports = frame.reports.map((report) => ({ ...report, result: contradiction }));
-        return JSON.stringify([{ ...frame, seq: frame.seq + 1_000_000, reports }]);
-      });
-      return arriving;
+    const contradictions = new Map<number, string>();
+    const due: string[] = [];
+    // With the next message after the first has been accepted.
+    cluster.network.tamper = {
+      down(text) {
+        for (const frame of JSON.parse(text) as CoordinatorFrame[]) {
+          for (const [seq] of frame.t === "accepted" ? frame.ranges : []) {
+            const said = contradictions.get(seq);
+            contradictions.delete(seq);
+            if (said !== undefined) due.push(said);
+          }
+        }
+        return [text];
+      },
+      up(text) {
+        const arriving = [...due.splice(0), text];
+        for (const frame of reportsIn(text)) {
+          const reports = frame.reports.map((report) => ({ ...report, result: contradiction }));
+          contradictions.set(frame.seq, JSON.stringify([{ ...frame, seq: frame.seq + 1_000_000, reports }]));
+        }
+        return arriving;
+      },
     };
     const asked = await openRun(cluster, { do: "fan", width: 4 }, { do: "await", value: 3 });
     await expectRest(cluster);

@@ -43,7 +43,7 @@ const checked = task(
   { ...patient, name: "checked", checks: { odd: () => ({ result: "warn" as const, message: "odd" }) } },
   (_input: unknown, context) => theWorld().execute(context, () => "checked"),
 );
-const hasty = does("hasty", () => "in time", { queueTimeoutMs: 2_000 });
+const hasty = does("hasty", () => "in time", { queueTimeoutMs: 20 });
 const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
 const strictly = { limit: { name: "door", max: gateMax }, onLeaseLost: "stop", attemptTimeoutMs: 20_000 };
 /** Longer than a lease without renewals. */

@@ -107,6 +107,7 @@ export function simBinaryFiles(disk: MachineDisk, folder: string): BinaryFiles {
     },
     verify: async (digest) => sha256(disk.read(path(digest)) ?? "") === digest,
     touch: async () => undefined,
+    sizeOf: async (digest) => ({ size: disk.read(path(digest))?.length ?? 0 }),
     remove: async (file) => disk.remove(file),
   };
 }

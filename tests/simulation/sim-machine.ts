@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { systemPexFiles } from "#agent/cache/pex-files.ts";
 import type {
   LaunchOptions,
   LogFiles,
@@ -72,6 +73,8 @@ export class SimMachine {
       },
       createBlobClient: () => blobs.clientOf(life, disk),
       createBinaryFiles: (folder) => simBinaryFiles(disk, folder),
+      findPythons: async () => [],
+      pexFiles: systemPexFiles,
       createValues: (deps) => simValues(disk, deps),
       keepAlive: () => ({ release() {} }),
     };

@@ -83,7 +83,9 @@ export const newRunOf = (id: RunId): NewRun => ({
   project: "demo",
   release: "rel_1",
   workflow: "main",
-  queue: queueName(requirementOf("workflow", ["linux-x64"], {})),
+  queue: queueName(
+    requirementOf("workflow", { binaries: { "linux-x64": { sha256: sha256("binary"), bytes: 1 } } }, {}),
+  ),
   options: {},
   input: { json: "1" },
   seed: "",

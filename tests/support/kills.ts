@@ -10,6 +10,8 @@ export interface Kills {
   both(): Promise<string>;
   /** One program of a kind, with its process group; waits a while for one, since another may just have been killed. */
   program(kind: "task" | "workflow"): Promise<string>;
+  /** One of these, as the seed has it. */
+  anything(): Promise<string>;
 }
 
 export function killsOf(salt: Salt, random: () => number): Kills {
@@ -37,6 +39,11 @@ export function killsOf(salt: Salt, random: () => number): Kills {
       if (victim === undefined) return `no ${kind} program, as none lives`;
       process.kill(-victim.pid, "SIGKILL");
       return `a ${kind} program, ${victim.pid}`;
+    },
+    async anything() {
+      const { coordinator, agent, both, program } = kills;
+      const all = [coordinator, agent, both, () => program("workflow"), () => program("task")];
+      return await (all[Math.floor(random() * all.length)] ?? coordinator)();
     },
   };
   return kills;

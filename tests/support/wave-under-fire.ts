@@ -34,6 +34,8 @@ function expectedOutput(shape: Shape): { tasks: number; sum: number; chain: numb
 export type Place = Pick<Salt, "client" | "folder" | "open" | "settled">;
 
 export interface Fire {
+  /** Default: `journeys/wave`. */
+  readonly workflow?: string;
   /** Default: a thousand tasks. */
   readonly shape?: Shape;
   /** Numbers in [0, 1). */
@@ -64,7 +66,7 @@ export async function runUnderFire(salt: Place, fire: Fire): Promise<UnderFire> 
   const expected = expectedOutput(shape);
   const timeoutMs = fire.timeoutMs ?? 60_000;
   const startedAtMs = performance.now();
-  const { id } = await salt.open("journeys/wave", { ...shape, effects, paceMs: fire.paceMs ?? 8 });
+  const { id } = await salt.open(fire.workflow ?? "journeys/wave", { ...shape, effects, paceMs: fire.paceMs ?? 8 });
   const moments = Array.from({ length: fire.kills }, () => Math.floor(fire.random() * expected.tasks * 0.98));
   const settledByMs = new Map<string, number>();
   const seen: JournalRow[] = [];

@@ -1,10 +1,9 @@
-import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { BuildFailure, Message } from "esbuild";
 import { SaltError } from "#shared/domain/errors.ts";
 import { didYouMean } from "../../nearest.ts";
 import { type Problem, problemsError } from "../../problems.ts";
-import { problemInProject } from "../project-problems.ts";
+import { checkEntry } from "../check-entry.ts";
 import { type Project, projectFileName } from "../read-project.ts";
 import { resolvePlugin } from "./resolve-plugin.ts";
 import { trimSourceMap } from "./trim-source-map.ts";
@@ -63,18 +62,6 @@ export async function bundleProject(project: Project): Promise<string> {
 function inlineMap(text: string): string {
   const map = trimSourceMap(text, (source) => !source.includes(":") && !source.includes("node_modules/"));
   return `\n//# sourceMappingURL=data:application/json;base64,${Buffer.from(map).toString("base64")}\n`;
-}
-
-async function checkEntry(project: Project): Promise<void> {
-  const file = path.resolve(project.folder, project.entry);
-  const within = !path.relative(project.folder, file).startsWith("..");
-  const found = within ? await stat(file).catch(() => null) : null;
-  if (found?.isFile()) return;
-  const text = !within ? "is outside the project's folder" : found ? "is not a file" : "does not exist";
-  const problem = problemInProject(project.source, ["entry"], `the entry ${project.entry} ${text}`);
-  const write = within && found === null ? `write ${project.entry}, or ` : "";
-  const next = `${write}name the right file as 'entry' in ${projectFileName}`;
-  throw problemsError("Cannot build", [{ ...problem, next }]);
 }
 
 function bundleError(error: unknown): unknown {

@@ -7,12 +7,12 @@
  * M2  A template is named by the digest of its base and its length; it appears in the cache whole or not at all.
  */
 import { createHash, randomBytes } from "node:crypto";
-import { constants, createReadStream } from "node:fs";
+import { constants } from "node:fs";
 import { copyFile, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { pipeline } from "node:stream/promises";
 import { SaltError } from "#shared/domain/errors.ts";
 import { runProcess } from "../../run-process.ts";
+import { digestFile } from "../digest-file.ts";
 import { type Base, findPinnedNode } from "./find-base.ts";
 
 /** Programs are padded to a multiple of this, so that a changed program fits the template of the one before. */
@@ -62,12 +62,6 @@ export function padProgram(bundle: string): Buffer {
   const padded = Buffer.alloc(Math.ceil((bytes + 1) / paddingBytes) * paddingBytes, "\n");
   padded.write(bundle);
   return padded;
-}
-
-export async function digestFile(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  await pipeline(createReadStream(file, { highWaterMark: 1024 * 1024 }), hash);
-  return hash.digest("hex");
 }
 
 interface Template {

@@ -226,7 +226,7 @@ export class Program {
         this.#resume(frame.argsId, state);
         return;
       case "lease":
-        this.#leases.extend(frame.argsId, frame.untilMs);
+        if (state.kind !== "ended") this.#leases.extend(frame.argsId, frame.untilMs);
         return;
       case "cancel":
         this.#cancel(frame.argsId, frame.reason, state);

@@ -1,0 +1,58 @@
+import { SaltError } from "#shared/domain/errors.ts";
+import { fitsPython } from "#shared/domain/python-versions.ts";
+import { runProcess } from "../../run-process.ts";
+
+/** A CPython of this machine that the SDK supports. */
+export interface Interpreter {
+  /** Absolute. */
+  readonly file: string;
+  /** Such as `3.11.7`. */
+  readonly version: string;
+}
+
+/** What the SDK needs. */
+export const sdkRequires = ">=3.10";
+
+const names = ["python3", ...[14, 13, 12, 11, 10].map((minor) => `python3.${minor}`), "python"] as const;
+const askTimeoutMs = 20_000;
+const question = [
+  "import json, platform, sys",
+  "ok = platform.python_implementation() == 'CPython' and sys.version_info.releaselevel == 'final'",
+  "print(json.dumps({'file': sys.executable, 'version': platform.python_version() if ok else ''}))",
+].join("\n");
+
+/**
+ * The interpreters to build with: `SALT_PYTHON` alone where it is set, else `python3`, `python3.14` … `python3.10` and
+ * `python` of the `PATH`, in this order. `BuildFailed` when there is none that the SDK supports.
+ */
+export async function findInterpreters(env: NodeJS.ProcessEnv): Promise<readonly Interpreter[]> {
+  const asked = await Promise.all(
+    (env.SALT_PYTHON ? [env.SALT_PYTHON] : names).map((name) => askInterpreter(name, env)),
+  );
+  const found = asked.filter((one) => one !== null);
+  const fitting = found.filter(({ version }) => fitsPython(version, sdkRequires));
+  if (fitting.length > 0) return fitting.filter(({ file }, at) => fitting.findIndex((one) => one.file === file) === at);
+  const has = found.length === 0 ? "there is none" : `there is only ${found.map(({ version }) => version).join(", ")}`;
+  const where = env.SALT_PYTHON ? `SALT_PYTHON (${env.SALT_PYTHON})` : "the PATH";
+  throw new SaltError(
+    "BuildFailed",
+    `Cannot build: a Python project needs CPython ${sdkRequires}, and in ${where} ${has}.`,
+    {
+      next: "install it (Debian: apt install python3 python3-venv), or name one as SALT_PYTHON",
+    },
+  );
+}
+
+/** Null when it is not there, or no CPython. */
+async function askInterpreter(name: string, env: NodeJS.ProcessEnv): Promise<Interpreter | null> {
+  const end = await runProcess([name, "-I", "-c", question], { cwd: "/", env, timeoutMs: askTimeoutMs }).catch(
+    () => null,
+  );
+  if (end === null || end.status !== 0) return null;
+  try {
+    const { file, version } = JSON.parse(end.stdout) as Interpreter;
+    return file && version ? { file, version } : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,1 @@
+"""What type hints say of values."""

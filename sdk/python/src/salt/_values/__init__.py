@@ -1,0 +1,1 @@
+"""The encoding of values, which all SDKs share."""

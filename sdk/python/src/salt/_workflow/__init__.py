@@ -1,0 +1,1 @@
+"""One piece of workflow work, over its journal."""

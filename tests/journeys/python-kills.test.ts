@@ -1,0 +1,66 @@
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { seededRandom } from "../support/journeys.ts";
+import { type Kills, killsOf } from "../support/kills.ts";
+import { findPython, makeZipapp, registerProgram, requirePython } from "../support/python-project.ts";
+import { saltFolder } from "../support/salt-process.ts";
+import { type Salt, startSalt } from "../support/start-salt.ts";
+import { runUnderFire } from "../support/wave-under-fire.ts";
+
+const python = await findPython();
+requirePython(python);
+
+/** The stories of kills.test.ts, with workflows and tasks in Python. */
+describe.skipIf(python === null)("Python under kill -9", () => {
+  let salt: Salt;
+  beforeAll(async () => {
+    salt = await startSalt({ slots: 4 });
+    const folder = path.join(salt.folder, "projects");
+    await mkdir(folder);
+    const module = path.join(saltFolder, "tests", "journeys", "python", "wave.py");
+    await registerProgram(salt, "shore", await makeZipapp(python ?? "", module, folder));
+  }, 60_000);
+  afterAll(() => salt?.close());
+
+  /** Tasks of which the agent has said so. */
+  const perhapsBegun = () =>
+    [...(salt.agents.at(-1)?.stderr() ?? "").matchAll(/"unconfirmed":(\d+)/g)].reduce(
+      (sum, [, n]) => sum + Number(n),
+      0,
+    );
+
+  type Kill = (kills: Kills) => Promise<string>;
+  async function runWhile(what: string, workflow: string, kills: number, kill: Kill) {
+    const random = seededRandom(what);
+    const all = killsOf(salt, random);
+    return await runUnderFire(salt, {
+      workflow: `shore/${workflow}`,
+      random,
+      kills,
+      kill: () => kill(all),
+      paceMs: 2,
+    });
+  }
+
+  test.each(["wave", "wave_sync"])(
+    "C21 a thousand tasks of %s over five ends of the workflow's program settle once each, and what has settled is not executed again",
+    async (workflow) => {
+      const before = perhapsBegun();
+      const under = await runWhile(`${workflow} programs killed`, workflow, 5, (kills) => kills.program("workflow"));
+      // A queued task that is taken back from a slow program may have begun: it is executed twice then, and told so.
+      await expect.poll(() => 1_000 + perhapsBegun() - before).toBeGreaterThanOrEqual(under.executions);
+    },
+    90_000,
+  );
+
+  test("A20 C18 a thousand tasks over three ends of the agent settle once each: the next one takes up the programs", async () => {
+    const { executions } = await runWhile("agent over Python killed", "wave_sync", 3, (kills) => kills.agent());
+    // What a living program held was not executed anew.
+    expect(executions).toBeLessThan(1_000 + 3 * 8);
+  }, 90_000);
+
+  test("a thousand tasks settle once each whatever is killed, in whatever order", async () => {
+    await runWhile("anything over Python killed", "wave", 6, (kills) => kills.anything());
+  }, 120_000);
+});
