@@ -1,5 +1,7 @@
 """The task types that sdk/conformance/README.md describes."""
 
+import time
+
 import salt
 
 
@@ -20,6 +22,11 @@ def fetch_one(i: int) -> str:
 @salt.task
 def store(value: str) -> str:
     return value
+
+
+@salt.task
+def stall() -> None:
+    time.sleep(3600)
 
 
 @salt.task

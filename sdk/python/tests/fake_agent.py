@@ -155,8 +155,10 @@ class FakeAgent:
         return done
 
     def exit_code(self) -> int:
+        """As a shell says it: 128 and the signal's number of a program that was ended by one."""
         assert self.process is not None
-        return self.process.wait(patience_s)
+        code = self.process.wait(patience_s)
+        return code if code >= 0 else 128 - code
 
     def output(self, stream: str) -> str:
         return (self.folder / stream).read_text() if (self.folder / stream).exists() else ""

@@ -52,7 +52,7 @@ def large(size: int) -> str:
 
 @salt.task
 def waits(how: str) -> str:
-    salt.progress(0.5, "half")
+    salt.progress(0.5, str(subprocess.Popen(["sleep", "600"]).pid) if how == "child" else "half")
     if how == "signal":
         salt.context().cancelled.wait()
         return "saw it"
@@ -154,7 +154,11 @@ def cleans_up(path: str) -> None:
         noop()
 
 
-@salt.task(retry=salt.Retry(attempts=3, backoff=0.001))
+@salt.task(
+    retry=salt.Retry(attempts=3, backoff=0.001),
+    limit=salt.Limit("door", 2),
+    on_lease_lost="stop",
+)
 def third_time(path: str) -> str:
     with open(path, "a") as file:
         file.write("x")

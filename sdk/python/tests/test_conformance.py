@@ -64,6 +64,11 @@ def misfit(expected: Any, found: Any, path: str = "frame") -> str | None:
     return None if expected == found else f"{path} is {found!r}, not {expected!r}"
 
 
+def timed(frame: Frame, ahead_ms: float) -> Frame:
+    """The program's clock begins at 1,000 in transcripts; here it is the machine's."""
+    return {**frame, "untilMs": frame["untilMs"] + ahead_ms} if "untilMs" in frame else frame
+
+
 def expect_out(agent: FakeAgent, expected: Frame) -> None:
     frame = agent.any(10)
     assert frame is not None, f"nothing came, but {expected} was to\n{agent.output('stderr')}"
@@ -72,9 +77,10 @@ def expect_out(agent: FakeAgent, expected: Frame) -> None:
 
 def replay(agent: FakeAgent, steps: list[dict[str, Any]]) -> None:
     owed_s = 0.0
+    ahead_ms = time.monotonic() * 1000 - 1000
     for index, step in enumerate(steps):
         if "in" in step:
-            agent.send(filled(step["in"], agent.folder))
+            agent.send(timed(filled(step["in"], agent.folder), ahead_ms))
         elif "pass" in step:
             # That nothing has come yet is looked at well before it may come: this clock cannot be stopped.
             is_quiet_next = "quiet" in steps[index + 1] and step["pass"] > 2 * early_s * 1000

@@ -78,6 +78,7 @@ def x_does(what: str, value: Any = None) -> Any:
         "large output": lambda: "x" * limits.value_bytes_max,
         "key": lambda: x_noop.options(key=value)(1),
         "options": lambda: x_noop.options(**value)(1),
+        "limited": lambda: x_noop.options(limit=salt.Limit("door", value), on_lease_lost="stop")(1),
         "signal": lambda: salt.wait_for_signal(value),
         "named": lambda: salt.call(value),
         "arguments": lambda: x_two(1),  # type: ignore[call-arg]
@@ -233,6 +234,8 @@ def test_c23_a_ref_is_valid_in_its_run_alone() -> None:
         ("options", {"priority": 1_000}, "BadRequest", "priority: expected a whole number from -100 to 100"),
         ("options", {"retries": 3}, "TypeError", "retries"),
         ("options", {"attempt_timeout": -1}, "BadRequest", "attempt_timeout"),
+        ("options", {"on_lease_lost": "end"}, "BadRequest", "on_lease_lost: expected 'continue' or 'stop', not 'end'"),
+        ("limited", 0, "BadRequest", "limit: expected a whole number from 1 to 1000, not 0"),
         ("signal", "no name", "BadRequest", '"no name"'),
         ("named", "a/b/c", "BadRequest", '"a/b/c"'),
         ("key", "a/b", "BadRequest", '"a/b"'),
@@ -248,6 +251,12 @@ def test_a_wrong_use_fails_by_its_name_not_to_be_retried(what: str, value: Any, 
     assert failure["type"] == type
     assert message in failure["message"]
     assert failure["retryable"] is False
+
+
+def test_a_call_says_what_its_task_type_would() -> None:
+    stand = Stand("x_does", {"what": "limited", "value": 3})
+    assert stand.work.sent[0]["options"] == {"limit": {"name": "door", "max": 3}, "onLeaseLost": "stop"}
+    stand.close()
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ print("to stderr", file=sys.stderr, flush=True)
 time.sleep(float(os.environ.get("SLEEP", "0")))
 if "SIGNAL" in os.environ:
     os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+if "KILL" in os.environ:
+    from salt._program.process_host import Process
+    Process(os._exit).kill()
 os._exit(int(os.environ["CODE"]))
 """
 
@@ -111,6 +114,17 @@ def test_the_keeper_outlives_a_polite_signal_to_its_group_and_is_told_when_it_is
     agent.text("stdout2")
     os.killpg(leader, signal.SIGKILL)
     assert agent.hear() == {"t": "exited", "id": 2, "signal": "SIGKILL"}
+
+
+def test_c17_a_program_that_ends_itself_with_its_group_ends_neither_the_server_nor_another(agent: Agent) -> None:
+    leader = agent.ask(1, CODE="0", SLEEP="600")["pid"]
+    agent.text("stdout1")
+    agent.ask(2, CODE="0", KILL="1")
+    assert agent.hear() == {"t": "exited", "id": 2, "signal": "SIGKILL"}
+    assert agent.ask(3, CODE="0")["t"] == "forked"
+    assert agent.hear() == {"t": "exited", "id": 3, "signal": None}
+    os.killpg(leader, signal.SIGKILL)
+    assert agent.hear() == {"t": "exited", "id": 1, "signal": "SIGKILL"}
 
 
 @pytest.mark.parametrize("how", ["killed", "left"])

@@ -246,8 +246,28 @@ def test_a_program_that_is_killed_leaves_a_traceback_of_where_it_was(agent: Fake
     agent.next("progress")
     assert agent.process is not None
     os.kill(agent.process.pid, signal.SIGABRT)
-    assert agent.exit_code() == -signal.SIGABRT
+    assert agent.exit_code() == 128 + signal.SIGABRT
     assert "in waits" in agent.output("stderr")
+
+
+def test_c17_work_whose_time_is_over_ends_its_process_with_its_children_though_it_blocks(agent: FakeAgent) -> None:
+    agent.started()
+    agent.send(agent.work("task", "waits", "child", untilMs=time.monotonic() * 1000 + 2_000))
+    child = agent.next("progress")["message"]
+    agent.cut()
+    assert agent.exit_code() == 128 + signal.SIGKILL
+    for _ in range(200):
+        if not _is_running(child):
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{child} runs on")
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_fork_of_a_process_that_has_imported_the_project_is_a_program() -> None:
@@ -282,7 +302,11 @@ def test_describe_prints_the_manifest_after_the_mark() -> None:
         "input": {"type": "string"},
         "output": {"type": "string"},
         "checks": [],
-        "options": {"retry": {"attempts": 3, "backoffMs": 1}},
+        "options": {
+            "retry": {"attempts": 3, "backoffMs": 1},
+            "limit": {"name": "door", "max": 2},
+            "onLeaseLost": "stop",
+        },
     }
 
 

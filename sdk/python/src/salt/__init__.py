@@ -15,7 +15,7 @@ if __name__ == "__main__":
 """
 
 from ._declare.checks import CheckFinding, check
-from ._declare.options import Retry, Seconds
+from ._declare.options import Limit, Retry, Seconds
 from ._declare.task import Task, task
 from ._declare.workflow import Workflow, workflow
 from ._task.context import TaskContext
@@ -65,6 +65,7 @@ __all__ = [
     "FileValue",
     "InvalidInput",
     "JournalTooLong",
+    "Limit",
     "Map",
     "NonDeterministicWorkflow",
     "NonRetryableError",

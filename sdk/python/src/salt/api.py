@@ -9,6 +9,7 @@ from typing import Any, Literal, NoReturn, TypeVar, overload
 from uuid import UUID
 
 from ._declare.options import (
+    Limit,
     Retry,
     Seconds,
     checked_name,
@@ -62,6 +63,8 @@ def call(
     process: str | None = None,
     pool: str | None = None,
     labels: Mapping[str, str] | None = None,
+    limit: Limit | None = None,
+    on_lease_lost: str | None = None,
 ) -> Ref[Any]:
     """Calls a task type or workflow by name, such as `call("fraud/score", {"id": 7})` for one of another registered
     project, perhaps in another language.
@@ -80,6 +83,8 @@ def call(
         "process": process,
         "pool": pool,
         "labels": labels,
+        "limit": limit,
+        "on_lease_lost": on_lease_lost,
     }
     options = task_options(
         f"call '{name}' with these options", {name: value for name, value in given.items() if value is not None}

@@ -35,6 +35,17 @@ class Retry:
     backoff_max: Seconds | None = None
 
 
+@dataclass(frozen=True)
+class Limit:
+    """How many tasks are at work at once, over all runs of the project: those that name the same limit share it.
+
+    `name`: a letter, then letters, digits, `_`, `.` and `-`. `max`: 1 to 1,000.
+    """
+
+    name: str
+    max: int
+
+
 class TaskOptions(TypedDict, total=False):
     """Options that a task type declares and a call may override."""
 
@@ -45,6 +56,8 @@ class TaskOptions(TypedDict, total=False):
     process: Literal["warm", "fresh"]
     pool: str
     labels: dict[str, str]
+    limit: Limit
+    on_lease_lost: Literal["continue", "stop"]
 
 
 def milliseconds(what: str, time: Seconds) -> float:
@@ -136,10 +149,17 @@ def _retry(value: Any) -> dict[str, Any]:
     return {name: read(part) for name, (part, read) in parts.items() if part is not None}
 
 
-def _process(value: Any) -> str:
-    if value not in ("warm", "fresh"):
-        raise ValueError(f"expected 'warm' or 'fresh', not {value!r}")
-    return str(value)
+def _one_of(first: str, second: str) -> Any:
+    def read(value: Any) -> str:
+        if value not in (first, second):
+            raise ValueError(f"expected '{first}' or '{second}', not {value!r}")
+        return str(value)
+
+    return read
+
+
+def _limit(value: Any) -> dict[str, Any]:
+    return {"name": _name(value.name), "max": _whole(1, 1_000)(value.max)}
 
 
 def _name(value: Any) -> str:
@@ -163,9 +183,11 @@ _readers: dict[str, tuple[str, Any]] = {
     "attempt_timeout": ("attemptTimeoutMs", _duration(30 * 24 * 3600_000)),
     "queue_timeout": ("queueTimeoutMs", _duration(2**53)),
     "priority": ("priority", _whole(-100, 100)),
-    "process": ("process", _process),
+    "process": ("process", _one_of("warm", "fresh")),
     "pool": ("pool", _name),
     "labels": ("labels", _labels),
+    "limit": ("limit", _limit),
+    "on_lease_lost": ("onLeaseLost", _one_of("continue", "stop")),
 }
 
 

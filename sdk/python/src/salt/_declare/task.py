@@ -10,7 +10,7 @@ from .._workflow.ref import Ref
 from ..ambient import current_workflow
 from ..errors import SaltError
 from .checks import CheckFinding
-from .options import Retry, Seconds, name_pattern, task_options
+from .options import Limit, Retry, Seconds, name_pattern, task_options
 from .registry import TaskDefinition, declared, description_of
 from .signature import Signature
 
@@ -58,6 +58,8 @@ class Task(Generic[P, R]):
         process: str | None = None,
         pool: str | None = None,
         labels: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
+        on_lease_lost: str | None = None,
     ) -> Task[P, R]:
         """The same task type with what a single call says: `score.options(key="first", priority=10)(text)`.
 
@@ -73,6 +75,8 @@ class Task(Generic[P, R]):
             "process": process,
             "pool": pool,
             "labels": labels,
+            "limit": limit,
+            "on_lease_lost": on_lease_lost,
         }
         options = task_options(f"call '{self.name}' with these options", _given(given))
         return Task(self.fn, self.name, {"key": key, "detached": detached, "options": options})
@@ -110,6 +114,8 @@ def task(
     process: str | None = None,
     pool: str | None = None,
     labels: Mapping[str, str] | None = None,
+    limit: Limit | None = None,
+    on_lease_lost: str | None = None,
 ) -> TaskDecorator: ...
 
 
@@ -127,6 +133,8 @@ def task(
     process: str | None = None,
     pool: str | None = None,
     labels: Mapping[str, str] | None = None,
+    limit: Limit | None = None,
+    on_lease_lost: str | None = None,
 ) -> Any:
     """Declares a task type: a function, sync or async, that an agent executes as often as it takes to succeed once.
 
@@ -135,7 +143,9 @@ def task(
     all, or a Retry; default 1. `attempt_timeout`: longest time of one attempt, default 24 h; `queue_timeout`: from
     ready to leased, default none; both in seconds or as timedelta. `priority`: -100 to 100, one step outweighs a minute
     of waiting. `process`: `warm` (default: a process executes one task after another) or `fresh` (each attempt has its
-    own). `pool` and `labels` choose agents.
+    own). `pool` and `labels` choose agents. `limit`: how many tasks may be at work at once, a Limit. `on_lease_lost`:
+    `continue` (default: an attempt whose agent cannot renew its lease goes on, perhaps beside the next) or `stop` (it is
+    ended, and never overlaps with the next).
 
     Raises SaltError `InvalidProject` when the name is not valid or already declared, `BadRequest` for another option.
     """
@@ -147,6 +157,8 @@ def task(
         "process": process,
         "pool": pool,
         "labels": labels,
+        "limit": limit,
+        "on_lease_lost": on_lease_lost,
     }
 
     def declare(fn: Callable[..., Any]) -> Task[..., Any]:

@@ -82,6 +82,10 @@ class Process:
     def exit(self, code: int) -> None:
         self._exit(code)
 
+    def kill(self) -> None:
+        # Its launch wrapper or keeper leads a group for this program alone.
+        os.killpg(0, signal.SIGKILL)
+
 
 def _line_by_line() -> None:
     """Into a file, too, a line is written when it ends: so lines of several threads and of both streams keep their

@@ -27,6 +27,7 @@ from ..failure import failure_of
 from ..ports import Core
 from ..version import sdk_name, task_protocol
 from .texts import Texts
+from .work_leases import WorkLeases
 
 Frame = dict[str, Any]
 
@@ -46,6 +47,9 @@ class ProcessHost(Protocol):
 
     def exit(self, code: int) -> None:
         """Ends the process, once what was sent in this turn is out."""
+
+    def kill(self) -> None:
+        """Ends the process with its whole group, at once."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class Program:
         self._leaving: int | None = None
         self._lock = threading.Condition()
         self._is_stopped = False
+        self._leases = WorkLeases(deps.core, deps.host.kill)
 
     @property
     def texts(self) -> Texts:
@@ -142,6 +147,7 @@ class Program:
                 if work is not None:
                     context = TaskContext(self, work)
                     self._works[work["argsId"]] = _Work(task=context)
+                    self._leases.begin(work["argsId"])
                     return work, context
                 if not wait:
                     return None
@@ -207,6 +213,7 @@ class Program:
             self._end_unknown(frame, "task type")
         else:
             with self._lock:
+                self._leases.extend(args_id, frame.get("untilMs"))
                 self._works[args_id] = _Work(queued=frame)
                 self._queue.append(args_id)
                 self._lock.notify_all()
@@ -244,6 +251,9 @@ class Program:
             self._accepted(frame, work)
         elif kind == "resume":
             self._resume(frame, work)
+        elif kind == "lease":
+            if work.ended is None:
+                self._leases.extend(args_id, frame["untilMs"])
         elif kind == "cancel":
             self._cancel(args_id, frame["reason"])
         elif kind == "parked":
@@ -305,6 +315,7 @@ class Program:
         frame = {**end, "argsId": args_id}
         with self._lock:
             self._works[args_id] = _Work(ended=frame, emits=work.emits)
+        self._leases.end(args_id)
         for fetches in work.fetches.values():
             for fetch in fetches:
                 fetch.done.set()
@@ -329,6 +340,7 @@ class Program:
             for args_id in queued:
                 del self._works[args_id]
         for args_id in queued:
+            self._leases.end(args_id)
             self._over[args_id] = None
             self._deps.send({"t": "unbegun", "argsId": args_id})
 
