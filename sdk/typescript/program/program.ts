@@ -132,7 +132,7 @@ export class Program {
       return;
     }
     this.#works.set(work.argsId, { kind: "queued", work });
-    this.#leases.extend(work.argsId, work.untilMs);
+    this.#leases.hold(work.argsId, work.untilMs);
     this.#queue.push(work.argsId);
     if (this.#leaving !== null) this.#giveBackQueued();
     else this.#nextTask();
@@ -226,7 +226,7 @@ export class Program {
         this.#resume(frame.argsId, state);
         return;
       case "lease":
-        if (state.kind !== "ended") this.#leases.extend(frame.argsId, frame.untilMs);
+        this.#leases.extend(frame.argsId, frame.untilMs);
         return;
       case "cancel":
         this.#cancel(frame.argsId, frame.reason, state);

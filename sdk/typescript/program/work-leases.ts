@@ -16,8 +16,13 @@ export class WorkLeases {
   }
 
   /** Undefined for work that may outlast its lease. */
-  extend(argsId: string, untilMs: number | undefined): void {
+  hold(argsId: string, untilMs: number | undefined): void {
     if (untilMs !== undefined) this.#untilMs.set(argsId, untilMs);
+  }
+
+  /** For what has not ended. */
+  extend(argsId: string, untilMs: number): void {
+    if (this.#untilMs.has(argsId)) this.#untilMs.set(argsId, untilMs);
   }
 
   /** Watches over a work from now on. False when its time is over: the process is at its end. */

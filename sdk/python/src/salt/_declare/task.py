@@ -144,8 +144,8 @@ def task(
     ready to leased, default none; both in seconds or as timedelta. `priority`: -100 to 100, one step outweighs a minute
     of waiting. `process`: `warm` (default: a process executes one task after another) or `fresh` (each attempt has its
     own). `pool` and `labels` choose agents. `limit`: how many tasks may be at work at once, a Limit. `on_lease_lost`:
-    `continue` (default: an attempt whose agent cannot renew its lease goes on, perhaps beside the next) or `stop` (it is
-    ended, and never overlaps with the next).
+    `continue` (default: an attempt whose agent cannot renew its lease goes on, perhaps beside the next) or `stop` (it
+    is ended, and never overlaps with the next).
 
     Raises SaltError `InvalidProject` when the name is not valid or already declared, `BadRequest` for another option.
     """

@@ -213,7 +213,7 @@ class Program:
             self._end_unknown(frame, "task type")
         else:
             with self._lock:
-                self._leases.extend(args_id, frame.get("untilMs"))
+                self._leases.hold(args_id, frame.get("untilMs"))
                 self._works[args_id] = _Work(queued=frame)
                 self._queue.append(args_id)
                 self._lock.notify_all()
@@ -252,8 +252,7 @@ class Program:
         elif kind == "resume":
             self._resume(frame, work)
         elif kind == "lease":
-            if work.ended is None:
-                self._leases.extend(args_id, frame["untilMs"])
+            self._leases.extend(args_id, frame["untilMs"])
         elif kind == "cancel":
             self._cancel(args_id, frame["reason"])
         elif kind == "parked":

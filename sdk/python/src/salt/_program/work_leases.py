@@ -20,9 +20,14 @@ class WorkLeases:
         self._until_ms: dict[str, float] = {}
         self._timers: dict[str, Timer] = {}
 
-    def extend(self, args_id: str, until_ms: float | None) -> None:
+    def hold(self, args_id: str, until_ms: float | None) -> None:
         """None for work that may outlast its lease. From the loop's thread."""
         if until_ms is not None:
+            self._until_ms[args_id] = until_ms
+
+    def extend(self, args_id: str, until_ms: float) -> None:
+        """For what has not ended. From the loop's thread."""
+        if args_id in self._until_ms:
             self._until_ms[args_id] = until_ms
 
     def begin(self, args_id: str) -> None:
