@@ -111,8 +111,15 @@ export class Dispatch {
   startFailed(pool: Pool): boolean {
     if (![...pool.programs].some(({ state }) => state === "ready")) return false;
     pool.startsAtMs = this.#deps.clock.monotonicMs() + startAgainMs;
-    this.#deps.clock.after(startAgainMs, () => this.pump());
+    this.#pumpFrom(pool.startsAtMs);
     return true;
+  }
+
+  /** A timer may come a little early; nothing else might make it start again then. */
+  #pumpFrom(atMs: number): void {
+    const leftMs = atMs - this.#deps.clock.monotonicMs();
+    if (leftMs > 0) this.#deps.clock.after(leftMs, () => this.#pumpFrom(atMs));
+    else this.pump();
   }
 
   close(): void {

@@ -1,4 +1,6 @@
 import { expect, test } from "vitest";
+import type { Clock } from "#shared/ports.ts";
+import { systemClock } from "#shared/system.ts";
 import { fakeProgram } from "../fakes/fake-program.ts";
 import { openStand } from "../fakes/stand.ts";
 import { systemDisk } from "../system-disk.ts";
@@ -19,7 +21,9 @@ test("A32 a process that cannot be started is tried again after a moment, not in
       await systemDisk.writeDurably(file, text);
     },
   };
-  const stand = await openStand({ slots: 2, machine: { ...systemMachine, disk } });
+  // Timers may come early.
+  const after: Clock["after"] = (delayMs, callback) => systemClock.after(0.9 * delayMs, callback);
+  const stand = await openStand({ slots: 2, clock: { ...systemClock, after }, machine: { ...systemMachine, disk } });
   const { coordinator } = stand;
   try {
     const first = coordinator.lease(program, "never");
