@@ -73,7 +73,7 @@ const does = {
   emit(work) { send({ t: "emit", argsId: work.argsId, key: "e#1", name: "thing", value: json(1) }); send({ t: "progress", argsId: work.argsId, fraction: 0.5 }); done(work.argsId, null); },
   callsOut(work) { send({ t: "calls", argsId: work.argsId, given: 0, calls: [{ key: "a#1", digest: "0".repeat(64), kind: "sleep", forMs: 1 }] }); return new Promise(() => {}); },
   emitMuch(work) { for (let n = 0; n < 3000; n += 1) send({ t: "emit", argsId: work.argsId, key: "e#" + n, name: "thing", value: json(n) }); done(work.argsId, null); },
-  count(work) { appendFileSync(input(work), work.task + "\\n"); done(work.argsId, null); },
+  count(work) { appendFileSync(input(work), work.task + "\\n"); done(work.argsId, work.untilMs ?? null); },
   async slowCount(work) { const { file, ms } = input(work); appendFileSync(file, work.task + "\\n"); process.stdout.write("working\\n"); await sleep(ms); process.stdout.write("worked\\n"); done(work.argsId, null); },
 };
 

@@ -1,11 +1,12 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { sha256 } from "#shared/domain/ids.ts";
 import type { Report } from "#shared/protocol/agent.ts";
 import { systemClock } from "#shared/system.ts";
 import { binaryOf, fakeProgram } from "../fakes/fake-program.ts";
+import { isRunning } from "../fakes/is-running.ts";
 import { openStand, type Stand } from "../fakes/stand.ts";
 
 const program = fakeProgram();
@@ -20,13 +21,6 @@ const outputOf = (report: Report | undefined): unknown => {
 const failureOf = (report: Report | undefined) => {
   if (report === undefined || !("failure" in report.result)) throw new Error(`no failure: ${JSON.stringify(report)}`);
   return report.result.failure;
-};
-const isRunning = (pid: number): boolean => {
-  try {
-    return !readFileSync(`/proc/${pid}/stat`, "utf8").includes(") Z ");
-  } catch {
-    return false;
-  }
 };
 
 test("A task's output and refs go through its program and back", async () => {
