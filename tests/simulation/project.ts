@@ -45,7 +45,7 @@ const checked = task(
 );
 const hasty = does("hasty", () => "in time", { queueTimeoutMs: 20 });
 const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
-const strictly = { limit: { name: "door", max: gateMax }, onLeaseLost: "stop", attemptTimeoutMs: 20_000 };
+const strictly = { limit: { name: "door", max: gateMax }, onLeaseLost: "stop", attemptTimeoutMs: 60_000 };
 /** Longer than a lease without renewals. */
 const strict = does("strict", (value: number) => value, strictly, 10_000);
 const emits = does("emits", () => {
