@@ -94,6 +94,15 @@ export class Cluster {
     return new Life("clock", this.scheduler, { offsetMs: Date.UTC(2026, 0, 1) }, 0).clock;
   }
 
+  /** No connection to the agent is left, and no new one is made; what was on its way to it arrives. */
+  cutOff({ machine }: SimAgent): void {
+    this.unreachableFor.add(machine.name);
+    for (const connection of this.network.open) {
+      if (connection.clientName.startsWith(`${machine.name}.`))
+        connection.cut({ loseUp: true, loseDown: false, lateMs: 100 });
+    }
+  }
+
   /** Any that is there; one that hangs is dialled too. */
   anyCoordinator(): SimCoordinator | null {
     const living = this.coordinators.filter(({ life, draining }) => life.alive && !draining);

@@ -41,11 +41,12 @@ const meddlings = [
   "wallClock",
   "fullDisk",
   "failOver",
+  "cutOff",
 ] as const;
 export type Meddling = (typeof meddlings)[number];
 
-/** Mean milliseconds between two, where the seed has any. */
-const usualMs: Readonly<Record<Meddling, number>> = {
+/** Mean milliseconds between two, where the seed has any. `cutOff` is only where it is asked for. */
+const usualMs: Readonly<Record<Exclude<Meddling, "cutOff">, number>> = {
   killCoordinator: 8_000,
   closeCoordinator: 15_000,
   stopCoordinator: 12_000,
@@ -76,8 +77,8 @@ export const quiet: Omit<FaultPlan, "coordinators" | "agents" | "partitions"> = 
 export function drawFaults(random: SeededRandom): FaultPlan {
   const rate = (max: number) => (random.chance(0.5) ? random.float() * max : 0);
   const every = Object.fromEntries(
-    meddlings.map((what) => [what, random.chance(0.5) ? usualMs[what] * (0.3 + 2 * random.float()) : null]),
-  ) as Record<Meddling, number | null>;
+    Object.entries(usualMs).map(([what, ms]) => [what, random.chance(0.5) ? ms * (0.3 + 2 * random.float()) : null]),
+  ) as Record<keyof typeof usualMs, number | null>;
   return {
     wildForMs: random.between(10_000, 30_000),
     coordinators: random.between(1, 3),
@@ -85,7 +86,7 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     partitions: random.between(1, 4),
     leaseTtlMs: random.between(2, 6) * 1_000,
     // Only where it is asked for: a failover loses what was acknowledged.
-    every: { ...every, failOver: null },
+    every: { ...every, failOver: null, cutOff: null },
     engine: {
       refuse: rate(0.02),
       loseAnswer: rate(0.04),

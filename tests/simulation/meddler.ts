@@ -104,6 +104,7 @@ export class Meddler {
   }
 
   #doToAgent(what: Meddling, agent: SimAgent): unknown {
+    const cluster = this.#cluster;
     const random = this.#random;
     switch (what) {
       case "killAgent":
@@ -118,7 +119,7 @@ export class Meddler {
         agent.drain();
         return this.#comesBack(agent);
       case "loseAgent":
-        if (this.#cluster.agents.filter(({ gone }) => !gone).length < 2) return;
+        if (cluster.agents.filter(({ gone }) => !gone).length < 2) return;
         agent.gone = true;
         if (random.chance(0.5)) this.#silence(agent);
         return agent.crash();
@@ -127,6 +128,9 @@ export class Meddler {
         life?.stop();
         return this.#later(15_000, () => life?.go());
       }
+      case "cutOff":
+        cluster.cutOff(agent);
+        return this.#later(30_000, () => cluster.unreachableFor.delete(agent.machine.name));
       case "killProgram": {
         const programs = [...agent.machine.processes.values()];
         const program = programs[random.between(0, programs.length - 1)];

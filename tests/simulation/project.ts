@@ -46,8 +46,8 @@ const checked = task(
 const hasty = does("hasty", () => "in time", { queueTimeoutMs: 20 });
 const gated = does("gated", (value: number) => value, { limit: { name: "gate", max: gateMax } });
 const strictly = { limit: { name: "door", max: gateMax }, onLeaseLost: "stop", attemptTimeoutMs: 60_000 };
-/** Longer than a lease without renewals. */
-const strict = does("strict", (value: number) => value, strictly, 10_000);
+/** Longer than a lease without renewals, and what comes after it. */
+const strict = does("strict", (value: number) => value, strictly, 30_000);
 const emits = does("emits", () => {
   emit("paid", eventValue);
   return "emitted";
