@@ -55,13 +55,13 @@ async def total(path: str, prices: list[Decimal]) -> Decimal:
     return sum(prices, Decimal(0))
 
 
-@salt.task(retry=3)
+@salt.task(retry=3, on_lease_lost="stop", limit=salt.Limit("latest", 1))
 def latest(path: str, items: list[Item]) -> datetime:
     note(path, "latest")
     return max(item.due for item in items)
 
 
-@salt.task(retry=3)
+@salt.task(retry=3, on_lease_lost="stop", process="fresh")
 def track(path: str, run: str) -> str:
     note(path, "track")
     return f"tracking {run}"
