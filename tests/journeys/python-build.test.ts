@@ -24,7 +24,7 @@ def encode(name: str) -> str:
     return idna.encode(name).decode()
 
 
-@salt.task(process="fresh")
+@salt.task(process="fresh", on_lease_lost="stop")
 def where(n: int) -> list[str]:
     return [str(os.getpid()), sys.prefix, __name__]
 
