@@ -20,7 +20,7 @@ export type Step =
   | { readonly do: "checked" }
   /** A task that does not wait long in its queue. */
   | { readonly do: "hasty" }
-  /** Calls side by side under a limit that all runs share; strict ones must never outlast their lease. */
+  /** Calls side by side under a limit that all runs share; strict ones, drawn where they are more than that, must never outlast their lease. */
   | { readonly do: "limited"; readonly width: number; readonly strict?: true }
   | { readonly do: "large"; readonly kib: number }
   | { readonly do: "detached" }
@@ -83,8 +83,10 @@ function drawStep(random: SeededRandom, choice: readonly string[], depth: number
       return { do: kind, width: random.between(2, manyFrom) };
     case "race":
       return { do: kind, width: random.between(2, 3) };
-    case "limited":
-      return { do: kind, width: random.between(2, 3), ...(random.chance(0.6) ? { strict: true } : {}) };
+    case "limited": {
+      const width = random.between(2, 3);
+      return { do: kind, width, ...(width > gateMax ? { strict: true } : {}) };
+    }
     case "chain":
       return { do: kind, length: random.between(2, 4) };
     case "all":
