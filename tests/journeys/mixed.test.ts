@@ -48,7 +48,7 @@ const inPython = {
 const inspected = (kinds: object, parcel: object) => ({ kinds, parcel, list: "flour, eggs" });
 
 /** Three projects that call each other through what `salt generate` makes: kitchen and waiter in TypeScript, pantry in Python. */
-describe.skipIf(python === null)("workflows over projects in two languages", { timeout: 60_000 }, () => {
+describe.skipIf(python === null)("workflows over projects in two languages", { timeout: 150_000 }, () => {
   let salt: Salt;
   let line: HeardLine;
   beforeAll(async () => {
@@ -83,7 +83,7 @@ describe.skipIf(python === null)("workflows over projects in two languages", { t
 
   const run = async (workflow: string, input?: unknown) => {
     const { id } = await salt.open(workflow, input);
-    await salt.settled(id);
+    await salt.settled(id, undefined, 120_000);
     return { id, output: await salt.output(id) };
   };
 

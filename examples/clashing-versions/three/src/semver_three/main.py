@@ -16,7 +16,7 @@ class Newest:
     refused: list[str]
 
 
-@salt.task(attempt_timeout=60)
+@salt.task(attempt_timeout=300)
 def find_newest(versions: list[str], meeting: str | None = None) -> Newest:
     if meeting is not None:
         meet(Path(meeting))
