@@ -53,7 +53,8 @@ describe.skipIf(python === null)("sdk/python", () => {
   );
   test("it is typed", { timeout: 120_000 }, () => expectPassing("mypy"));
   test("it is formatted and linted", async () => {
-    await expectPassing("ruff", "format", "--check", ".");
-    await expectPassing("ruff", "check", ".");
+    const where = ["--config", "pyproject.toml", ".", "../../tests/journeys/python"];
+    await expectPassing("ruff", "format", "--check", ...where);
+    await expectPassing("ruff", "check", ...where);
   });
 });

@@ -115,6 +115,15 @@ describe.skipIf(python === null)("a Python project", () => {
     expect(whatOf(notesOf(file))).toEqual(notes);
   });
 
+  test("files and large values go from task to task, past the workflow", async () => {
+    const { id } = await salt.open("shop/reports", 5_000);
+    await salt.settled(id);
+    expect(await salt.output(id)).toEqual([
+      ["report.csv", 5_000, 0],
+      ["report.csv", 5_000, 100_000],
+    ]);
+  });
+
   test("threads, processes and subprocesses print whole lines, and nothing is lost at the end", async () => {
     const { id } = await salt.open("shop/printing");
     expect(await salt.output(id)).toEqual([0, 1, 4, 9, 16]);

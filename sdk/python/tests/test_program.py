@@ -250,6 +250,20 @@ def test_a_program_that_is_killed_leaves_a_traceback_of_where_it_was(agent: Fake
     assert "in waits" in agent.output("stderr")
 
 
+def test_a_fork_of_a_process_that_has_imported_the_project_is_a_program() -> None:
+    agent = FakeAgent("fork_project.py")
+    try:
+        agent.started()
+        assert value_of(agent.execute("where"))["main"] is True
+        work = agent.work("workflow", "naps", 5, journalEnd=0)
+        agent.send(work)
+        assert agent.next("calls")["argsId"] == work["argsId"]
+        agent.send({"t": "quit"})
+        assert agent.exit_code() == 0
+    finally:
+        agent.close()
+
+
 def run(*args: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(tests_folder / "socket_project.py"), *args]
     clean = {"PATH": "/usr/bin:/bin", **(env or {})}
@@ -302,3 +316,12 @@ def test_run_retries_as_the_task_type_says(tmp_path: Path) -> None:
     end = run("run", "tries", "--input", json.dumps(str(tmp_path / "tries")))
     assert end.stdout == '"at last"\n', end.stderr
     assert [line.split()[0] for line in end.stderr.splitlines()] == ["↻", "↻", "✓"]
+
+
+def test_run_ends_at_once_when_it_is_interrupted() -> None:
+    command = [sys.executable, str(tests_folder / "socket_project.py"), "run", "naps", "--input", "60000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        time.sleep(0.5)
+        started.send_signal(signal.SIGINT)
+        _, stderr = started.communicate(timeout=10)
+    assert (started.returncode, stderr) == (130, b"")

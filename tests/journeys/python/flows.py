@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import salt
@@ -185,12 +185,28 @@ def printing() -> list[int]:
     return parallel().result()
 
 
+@salt.task
+def write_report(lines: int, large: bool) -> dict[str, salt.FileValue | str]:
+    with open("report.csv", "w") as file:
+        file.writelines(f"{line}\n" for line in range(lines))
+    return {"report": salt.file("report.csv", media_type="text/csv"), "text": "x" * 100_000 if large else ""}
+
+
+@salt.task
+def read_report(written: dict[str, salt.FileValue | str], ctx: salt.TaskContext) -> list[str | int]:
+    report, text = written["report"], written["text"]
+    assert isinstance(report, salt.FileValue)
+    return [report.name or "", ctx.path_of(report).read_text().count("\n"), len(text)]
+
+
 @salt.workflow
-async def later() -> str:
+async def reports(lines: int) -> list[list[str | int]]:
+    """Files and large values from task to task, with a pause between."""
+    written = [write_report(lines, large) for large in (False, True)]
     began = salt.now()
     await salt.sleep(timedelta(milliseconds=30))
-    assert began.tzinfo is timezone.utc
-    return "later"
+    assert salt.now() > began
+    return [await read_report(salt.pass_on(one)) for one in written]
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ..errors import Failure, InvalidInput
 from .run import LocalDeps, LocalEnd, LocalRun
 from .tasks import LocalTasks
 
-exit_codes = {"succeeded": 0, "stuck": 1, "usage": 2, "not_found": 3, "failed": 6}
+exit_codes = {"succeeded": 0, "stuck": 1, "usage": 2, "not_found": 3, "failed": 6, "interrupted": 130}
 usage = "Usage: main run <workflow> [--input '<json>'] [--signal <name>[='<json>']]… [--quiet]"
 
 
@@ -33,7 +33,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def run_command(registry: Registry, args: list[str]) -> int:
-    """Returns the exit code: 0 succeeded, 1 stuck, 2 usage, 3 no such workflow, 6 failed."""
+    """Returns the exit code: 0 succeeded, 1 stuck, 2 usage, 3 no such workflow, 6 failed, 130 interrupted."""
     try:
         given = _parse(args)
         definition = registry.workflows.get(given.workflow)
@@ -56,6 +56,8 @@ def run_command(registry: Registry, args: list[str]) -> int:
         else:
             sys.stderr.write(_explain(definition.name, end))
         return exit_codes[end.kind]
+    except KeyboardInterrupt:
+        return exit_codes["interrupted"]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
