@@ -53,7 +53,14 @@ describe.skipIf(python === null)("sdk/python", () => {
   );
   test("it is typed", { timeout: 120_000 }, () => expectPassing("mypy"));
   test("it is formatted and linted", async () => {
-    const where = ["--config", "pyproject.toml", ".", "../../tests/journeys/python"];
+    const where = [
+      "--config",
+      "pyproject.toml",
+      ".",
+      "../../tests/journeys/python",
+      "../../tests/journeys/mixed",
+      "../../examples",
+    ];
     await expectPassing("ruff", "format", "--check", ...where);
     await expectPassing("ruff", "check", ...where);
   });
