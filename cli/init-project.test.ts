@@ -18,11 +18,11 @@ describe("salt init", () => {
       expect([ran.code, ran.out]).toEqual([0, ""]);
       expect(ran.err).toMatch(new RegExp(`→ cd my-${template}\n→ salt dev\n→ salt run `));
       const own = path.join(folder, `my-${template}`);
-      expect(await readdir(own)).toEqual(
-        [".gitignore", "README.md", "node_modules", "package.json", "salt.yaml", "src", "tsconfig.json"].sort(),
-      );
+      const manifest = template === "python" ? "pyproject.toml" : "package.json";
+      const language = template === "python" ? [] : ["node_modules", "tsconfig.json"];
+      expect(await readdir(own)).toEqual([".gitignore", "README.md", manifest, "salt.yaml", "src", ...language].sort());
       expect(await readFile(path.join(own, "salt.yaml"), "utf8")).toContain(`\nname: my-${template}\n`);
-      for (const file of ["README.md", "package.json", "salt.yaml"]) {
+      for (const file of ["README.md", manifest, "salt.yaml"]) {
         expect(await readFile(path.join(own, file), "utf8")).not.toContain("{{");
       }
     }

@@ -53,7 +53,8 @@ describe.skipIf(python === null)("sdk/python", () => {
   );
   test("it is typed", { timeout: 120_000 }, () => expectPassing("mypy"));
   test("it is formatted and linted", async () => {
-    const where = ["--config", "pyproject.toml", ".", "../../tests/journeys/python"];
+    const elsewhere = ["tests/journeys/python", "deploy/wheel", "cli/templates/python"].map((name) => `../../${name}`);
+    const where = ["--config", "pyproject.toml", ".", ...elsewhere];
     await expectPassing("ruff", "format", "--check", ...where);
     await expectPassing("ruff", "check", ...where);
   });

@@ -16,9 +16,11 @@ export const sdkRequires = ">=3.10";
 const names = ["python3", ...[14, 13, 12, 11, 10].map((minor) => `python3.${minor}`), "python"] as const;
 const askTimeoutMs = 20_000;
 const question = [
-  "import json, platform, sys",
+  "import json, os, platform, sys",
   "ok = platform.python_implementation() == 'CPython' and sys.version_info.releaselevel == 'final'",
-  "print(json.dumps({'file': sys.executable, 'version': platform.python_version() if ok else ''}))",
+  // A virtual environment comes and goes; the Python that it was made of stays, and so does what was made with that.
+  "file = os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable)",
+  "print(json.dumps({'file': file, 'version': platform.python_version() if ok else ''}))",
 ].join("\n");
 
 /**
