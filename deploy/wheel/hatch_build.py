@@ -1,4 +1,4 @@
-"""Makes of the SDK's wheel one that brings the `salt` command: its executable, and the tag of the platform that it is for."""
+"""Makes of the SDK's wheel one that brings the `salt` command: its executable, and the tag of its platform."""
 
 from __future__ import annotations
 
