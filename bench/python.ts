@@ -71,7 +71,7 @@ async function buildPython(deps: BenchDeps) {
   await cp(path.join(import.meta.dirname, "python", "project"), folder, { recursive: true });
   const env = { ...process.env, SALT_CACHE: path.join(saltFolder, "node_modules", ".cache", "salt") };
   const built = await buildProject({ env, nowMs: Date.now, say: deps.say }, { folder });
-  const [interpreter] = await findInterpreters(env);
+  const { value: interpreter } = await findInterpreters(env).next();
   return { built, python: interpreter?.file ?? "python3", pex: built.binaries[0]?.file ?? "" };
 }
 

@@ -3,7 +3,7 @@ import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { cacheFolder } from "./build/cache-folder.ts";
-import { findInterpreters } from "./build/python/find-interpreters.ts";
+import { firstInterpreter } from "./build/python/find-interpreters.ts";
 import { findPinnedNode } from "./build/typescript/find-base.ts";
 import { bytesText } from "./bytes-text.ts";
 import { type Client, createClient } from "./client.ts";
@@ -62,8 +62,8 @@ async function checkPinnedNode(): Promise<CheckUp> {
 async function checkPython({ env }: CheckUpDeps): Promise<CheckUp> {
   const name = "Python for builds";
   try {
-    const [first] = await findInterpreters(env);
-    return { name, state: "fine", finding: `${first?.version} at ${first?.file}` };
+    const { version, file } = await firstInterpreter(env);
+    return { name, state: "fine", finding: `${version} at ${file}` };
   } catch (error) {
     return failed(name, error);
   }

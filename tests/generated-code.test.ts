@@ -112,7 +112,7 @@ describe("docs/generated-code.md", () => {
         'import type { Decimal, Ref } from "@salt/sdk";',
         'import { price } from "./flows.ts";',
         'const item = { name: "tea", price: "1.20", due: new Date(0) };',
-        'export const ref: Ref<Decimal | string | number> = price({ path: "/x", item });',
+        'export const ref: Ref<Decimal> = price({ path: "/x", item });',
       ];
       await writeFile(path.join(place, "use.ts"), use.join("\n"));
       await writeTsconfig(place);

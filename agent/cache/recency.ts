@@ -1,10 +1,13 @@
 import { LRUCache } from "lru-cache";
 import type { Sha256 } from "#shared/domain/ids.ts";
 
+/** By their size, for a cache with `max` takes the room of all of them at once. */
+const entries = { maxSize: 100_000, sizeCalculation: () => 1 };
+
 /** What the cache holds, in order of last use. Entries in use are never given up; room is made from the rest. */
 export class Recency {
   readonly #bytesMax: number;
-  readonly #entries = new LRUCache<Sha256, { bytes: number; pins: number }>({ max: 100_000 });
+  readonly #entries = new LRUCache<Sha256, { bytes: number; pins: number }>(entries);
   #bytes = 0;
 
   constructor(bytesMax: number) {

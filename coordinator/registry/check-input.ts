@@ -11,6 +11,10 @@ import { runWithin } from "./watchdog.ts";
  */
 const compileWithinMs = 2_000;
 const validateWithinMs = 200;
+/** What a schema needs to take longer than in proportion to the value. A watch costs more than most validations do. */
+const slowKeywords = /"(pattern|patternProperties|uniqueItems|\$ref|\$dynamicRef)":/;
+/** A longer schema may have lists that each part of a value is held against. */
+const unwatchedCharsMax = 2_000;
 const cachedSchemasMax = 500;
 const issuesMax = 20;
 
@@ -21,7 +25,7 @@ export interface SchemaIssue {
 }
 
 type Schema = WorkflowType["input"];
-type Compiled = ValidateFunction | null;
+type Compiled = { readonly validate: ValidateFunction; readonly isWatched: boolean } | null;
 
 /** Compiled schemas by release and workflow. */
 export type SchemaCache = LRUCache<string, { readonly compiled: Compiled }>;
@@ -38,7 +42,10 @@ export function compileSchema(schema: Schema, what: string): Compiled {
       return error instanceof Error ? error.message : String(error);
     }
   });
-  if (typeof compiled === "function" && !("$async" in compiled && compiled.$async)) return compiled;
+  if (typeof compiled === "function" && !("$async" in compiled && compiled.$async)) {
+    const text = JSON.stringify(schema);
+    return { validate: compiled, isWatched: text.length > unwatchedCharsMax || slowKeywords.test(text) };
+  }
   const why = typeof compiled === "string" ? compiled : "it is asynchronous";
   throw new SaltError("InvalidManifest", `Cannot use the schema of ${what}: ${why}.`, {
     next: "Use JSON Schema, draft 2020-12, that refers to nothing outside of itself.",
@@ -47,12 +54,13 @@ export function compileSchema(schema: Schema, what: string): Compiled {
 
 export function findIssues(compiled: Compiled, value: unknown): readonly SchemaIssue[] {
   if (compiled === null) return [];
-  const valid = runWithin(validateWithinMs, () => compiled(value));
+  const { validate, isWatched } = compiled;
+  const valid = isWatched ? runWithin(validateWithinMs, () => validate(value)) : validate(value);
   if (valid === true) return [];
   if (valid === "stopped") {
     return [{ path: "", message: `could not be validated within ${validateWithinMs} ms (a pattern of the schema)` }];
   }
-  return (compiled.errors ?? []).slice(0, issuesMax).map(issueOf);
+  return (validate.errors ?? []).slice(0, issuesMax).map(issueOf);
 }
 
 function issueOf(error: ErrorObject): SchemaIssue {

@@ -28,16 +28,17 @@ export interface KeepBlobsDeps {
 
 /** Half of the time for which a touch keeps a blob: the other half is for what relies on it to happen. */
 const relyWithinMs = limits.keepBlobsMs / 2;
-const knownMax = 100_000;
+/** Digests known at most. By their size, for a cache with `max` takes the room of all of them at once. */
+const known = { maxSize: 100_000, sizeCalculation: () => 1 };
 const waitMs = 200;
 const waitsMax = 50;
 
 export function keepBlobs(deps: KeepBlobsDeps): KeptBlobs {
   const { blobs, clock, mover, partitions } = deps;
   /** When, by this coordinator's clock, a blob is known to have been touched. That stays true: touches only get later. */
-  const touched = new LRUCache<Sha256, number>({ max: knownMax });
+  const touched = new LRUCache<Sha256, number>(known);
   /** Values whose files are written down. */
-  const described = new LRUCache<Sha256, true>({ max: knownMax });
+  const described = new LRUCache<Sha256, true>(known);
   const isRecent = (digest: Sha256): boolean => {
     const atMs = touched.get(digest);
     return atMs !== undefined && clock.monotonicMs() - atMs < relyWithinMs;

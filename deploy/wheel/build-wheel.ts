@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { hostPlatform } from "#cli/build/host.ts";
 import { openBuildEnvironment } from "#cli/build/python/build-environment.ts";
-import { findInterpreters } from "#cli/build/python/find-interpreters.ts";
+import { firstInterpreter } from "#cli/build/python/find-interpreters.ts";
 import { makeWheel } from "#cli/build/python/make-wheel.ts";
 import { listSources } from "#cli/build/python/source-tree.ts";
 import type { BuildDeps } from "#cli/build/toolchain.ts";
@@ -32,9 +32,7 @@ export const isWheelPlatform = (platform: string): platform is WheelPlatform => 
 
 /** Makes the wheel for a platform in a folder, and returns its file. */
 export async function buildWheel(deps: BuildDeps, platform: WheelPlatform, output: string): Promise<string> {
-  const [interpreter] = await findInterpreters(deps.env);
-  if (interpreter === undefined) throw new Error("There is no Python to make a wheel with.");
-  const environment = await openBuildEnvironment(deps, interpreter);
+  const environment = await openBuildEnvironment(deps, await firstInterpreter(deps.env));
   const project = await mkdtemp(path.join(tmpdir(), "salt-wheel-project-"));
   try {
     await copySdk(project, platform);

@@ -2,9 +2,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { docBlocks } from "../support/doc-blocks.ts";
 import { until } from "../support/journeys.ts";
 import { killsOf } from "../support/kills.ts";
 import { findPython, requirePython } from "../support/python-project.ts";
+import { saltFolder } from "../support/salt-process.ts";
 import { type Salt, startSalt } from "../support/start-salt.ts";
 
 const python = await findPython();
@@ -66,6 +68,28 @@ const files = {
   "src/names/main.py": main,
 };
 
+const page = readFileSync(path.join(saltFolder, "docs", "python.md"), "utf8");
+
+/** The files and the commands of the section on building, and the example that they are about. */
+function shownProject() {
+  const blocks = docBlocks(page.slice(page.indexOf("\n## Building\n")));
+  const named = blocks.filter(({ info }) => info.length > 1).map(({ info, text }) => [info[1] ?? "", text] as const);
+  const example = docBlocks(page).find(({ info }) => info[0] === "python")?.text ?? "";
+  const commands = blocks.find(({ info }) => info[0] === "sh")?.text.split("\n") ?? [];
+  const files = { ...Object.fromEntries(named), "src/shop/__init__.py": "", "src/shop/main.py": example };
+  return {
+    files,
+    commands: commands.map((line) => line.match(/'[^']*'|\S+/g)?.map((word) => word.replace(/^'|'$/g, "")) ?? []),
+  };
+}
+
+async function writeProject(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
+  for (const [name, text] of Object.entries(files)) {
+    await mkdir(path.dirname(path.join(folder, name)), { recursive: true });
+    await writeFile(path.join(folder, name), text);
+  }
+}
+
 /** The pids of the fork servers of an instance's agents: what they fork has another parent than a launch wrapper. */
 function forkServers(salt: Salt): number[] {
   const read = (pid: number | string, file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8");
@@ -87,21 +111,27 @@ async function settledOutput(salt: Salt, run: string): Promise<unknown> {
   return await salt.output(run);
 }
 
-/** The three commands of docs/python.md, from sources to an output. */
 describe.skipIf(python === null)("a Python project that salt build makes a PEX of", { timeout: 180_000 }, () => {
   let salt: Salt;
   let project = "";
   beforeAll(async () => {
     salt = await startSalt();
     project = path.join(salt.folder, "names");
-    for (const [name, text] of Object.entries(files)) {
-      await mkdir(path.dirname(path.join(project, name)), { recursive: true });
-      await writeFile(path.join(project, name), text);
-    }
+    await writeProject(project, files);
     await salt.saltOk(["build", project], { timeoutMs: 150_000 });
     await salt.saltOk(["register-workflow", project], { timeoutMs: 60_000 });
   }, 240_000);
   afterAll(() => salt?.close());
+
+  test("The three commands of docs/python.md build, register and run its example", async () => {
+    const { files: shown, commands } = shownProject();
+    const cwd = path.join(salt.folder, "shown");
+    await writeProject(cwd, shown);
+    expect(commands.map(([, name]) => name)).toEqual(["build", "register-workflow", "run"]);
+    const outputs: string[] = [];
+    for (const [, ...args] of commands) outputs.push(await salt.saltOk(args, { cwd, timeoutMs: 150_000 }));
+    expect(outputs.at(-1)).toContain("2.40");
+  });
 
   test("executes on an agent that said which Pythons it has, from the tree that its cache keeps", async () => {
     const { id } = await salt.open("names/names", ["bücher.example", "salt.example"]);
@@ -109,8 +139,9 @@ describe.skipIf(python === null)("a Python project that salt build makes a PEX o
     expect(await salt.output(id)).toEqual(["xn--bcher-kva.example", "salt.example"]);
     const [agent] = JSON.parse(await salt.saltOk(["agents", "list", "--json"])) as { pythons: string[] }[];
     expect(agent?.pythons.length).toBeGreaterThan(0);
-    const names = readdirSync(path.join(salt.folder), { recursive: true }) as string[];
-    expect(names.filter((name) => /binaries\/[0-9a-f]{64}\.tree\/3\.\d+\.\d+$/.test(name))).toHaveLength(1);
+    const names = readdirSync(salt.folder, { recursive: true }) as string[];
+    // Of the example of the page, and of this project.
+    expect(names.filter((name) => /binaries\/[0-9a-f]{64}\.tree\/3\.\d+\.\d+$/.test(name))).toHaveLength(2);
   });
 
   test("fresh tasks each have a process of their own, and the project's modules their own names", async () => {

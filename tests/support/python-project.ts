@@ -16,21 +16,21 @@ const run = promisify(execFile);
 const sdk = path.join(saltFolder, "sdk", "python", "src", "salt");
 
 /** What to do on a machine whose Python is missing or too old. */
-export const pythonNeeded =
-  "Python 3.10 or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one";
+const pythonNeeded = (minor: number): string =>
+  `Python 3.${minor} or newer is needed: apt install python3 python3-venv, or set SALT_PYTHON to one`;
 
-/** The interpreter that tests use: SALT_PYTHON, else `python3`. Null when there is none that the SDK supports. */
-export async function findPython(): Promise<string | null> {
-  const script = "import sys, venv; print(sys.executable if sys.version_info >= (3, 10) else '')";
+/** The interpreter that tests use: SALT_PYTHON, else `python3`. Null when there is none that the SDK, or a test, supports. */
+export async function findPython({ minor = 10 }: { readonly minor?: number } = {}): Promise<string | null> {
+  const script = `import sys, venv; print(sys.executable if sys.version_info >= (3, ${minor}) else '')`;
   const { stdout } = await run(process.env.SALT_PYTHON ?? "python3", ["-c", script]).catch(() => ({ stdout: "" }));
   return stdout.trim() || null;
 }
 
 /** Says what is missing; tests are skipped then, and fail in CI. */
-export function requirePython(python: string | null): void {
+export function requirePython(python: string | null, minor = 10): void {
   if (python !== null) return;
-  console.warn(pythonNeeded);
-  if (process.env.CI === "true") throw new Error(pythonNeeded);
+  console.warn(pythonNeeded(minor));
+  if (process.env.CI === "true") throw new Error(pythonNeeded(minor));
 }
 
 /** Makes of a module and the SDK one executable file, a zipapp: Python's own simplest form of such a thing. */

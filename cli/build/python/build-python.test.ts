@@ -110,13 +110,15 @@ describe.skipIf(python === null)("salt build of a Python project", { timeout: 18
       "pdm.lock": `[[package]]\nname = "idna"\nversion = "3.10"\ngroups = ["default"]\nfiles = [${file}]\n`,
       "poetry.lock": `[[package]]\nname = "idna"\nversion = "3.10"\ngroups = ["main"]\nfiles = [${file}]\n`,
     };
-    const digests = new Set<string | undefined>();
-    for (const [name, text] of Object.entries(locks)) {
+    const builds = Object.entries(locks).map(async ([name, text]) => {
+      const words: string[] = [];
       const own = await projectWith({ "requirements.txt": null, [name]: text });
-      digests.add((await buildProject(deps, { folder: own })).binaries[0]?.sha256);
-      expect(said.at(-1)).toBe("Making the project's wheel");
-      expect(said.at(-2)).toContain(`with ${name}`);
-    }
+      const built = await buildProject({ ...deps, say: (line) => void words.push(line) }, { folder: own });
+      expect(words.at(-1)).toBe("Making the project's wheel");
+      expect(words.at(-2)).toContain(`with ${name}`);
+      return built.binaries[0]?.sha256;
+    });
+    const digests = new Set(await Promise.all(builds));
     expect(digests.size).toBe(1);
   });
 });
@@ -157,36 +159,40 @@ describe.skipIf(python === null)(
     });
 
     it("an error at import, at the project's own line", async () => {
-      const thrown = await failureOf({ "src/shop/main.py": main('raise RuntimeError("no database")') });
+      const failureIn = (text: string) => failureOf({ "src/shop/main.py": text });
+      const [thrown, syntax, missing, nothing] = await Promise.all([
+        failureIn(main('raise RuntimeError("no database")')),
+        failureIn(main("def = 1")),
+        failureIn(main("import leftpad_of_nobody")),
+        failureIn("import salt\n"),
+      ]);
       expect(thrown.message).toContain("src/shop/main.py:2: RuntimeError: no database");
-      const syntax = await failureOf({ "src/shop/main.py": main("def = 1") });
       expect(syntax.message).toContain("src/shop/main.py:2: SyntaxError: invalid syntax");
-      const missing = await failureOf({ "src/shop/main.py": main("import leftpad_of_nobody") });
       expect(missing.message).toContain("ModuleNotFoundError: No module named 'leftpad_of_nobody'");
       expect(missing.next).toContain("project.dependencies in pyproject.toml, then: pip-compile");
-      const nothing = await failureOf({ "src/shop/main.py": "import salt\n" });
       expect(nothing.message).toContain("src/shop/main.py declares no workflow and no task type");
       expect(nothing.next).toContain("@salt.workflow");
     });
 
     it("what cannot be resolved, in the resolver's words", async () => {
-      const unknown = await failureOf({ "pyproject.toml": pyproject('"idna==0.0.1a99"'), "requirements.txt": null });
+      const [unknown, clash, away] = await Promise.all([
+        failureOf({ "pyproject.toml": pyproject('"idna==0.0.1a99"'), "requirements.txt": null }),
+        failureOf({ "pyproject.toml": pyproject('"idna==3.9"') }),
+        failureOf({ "requirements.txt": null }, { PIP_INDEX_URL: "http://127.0.0.1:9/simple", PIP_RETRIES: "0" }),
+      ]);
       expect(unknown.message).toContain("No matching distribution found for idna==0.0.1a99");
       expect(unknown.next).toContain("correct project.dependencies in pyproject.toml");
-      const clash = await failureOf({ "pyproject.toml": pyproject('"idna==3.9"') });
       expect(clash.message).toContain("idna==3.9");
       expect(clash.next).toContain("bring the lock up to date");
-      const away = await failureOf(
-        { "requirements.txt": null },
-        { PIP_INDEX_URL: "http://127.0.0.1:9/simple", PIP_RETRIES: "0" },
-      );
       expect(away.next).toContain("try again with a network");
     });
 
     it("a lock without a package that is needed, or with another digest", async () => {
-      const stale = await failureOf({ "requirements.txt": "certifi==2024.2.2\n" });
+      const [stale, forged] = await Promise.all([
+        failureOf({ "requirements.txt": "certifi==2024.2.2\n" }),
+        failureOf({ "requirements.txt": locked.replace("946d", "946e") }),
+      ]);
       expect(stale.message).toMatch(/requirements\.txt does not have idna \S+, which the project needs/);
-      const forged = await failureOf({ "requirements.txt": locked.replace("946d", "946e") });
       expect(forged.message).toContain("THESE PACKAGES DO NOT MATCH THE HASHES");
     });
   },

@@ -1,3 +1,4 @@
+import { assert } from "#shared/domain/assert.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import { fitsPython } from "#shared/domain/python-versions.ts";
 import { runProcess } from "../../run-process.ts";
@@ -25,16 +26,22 @@ const question = [
 
 /**
  * The interpreters to build with: `SALT_PYTHON` alone where it is set, else `python3`, `python3.14` … `python3.10` and
- * `python` of the `PATH`, in this order. `BuildFailed` when there is none that the SDK supports.
+ * `python` of the `PATH`, in this order, each asked when the one before would not do. `BuildFailed` when there is none that
+ * the SDK supports.
  */
-export async function findInterpreters(env: NodeJS.ProcessEnv): Promise<readonly Interpreter[]> {
-  const asked = await Promise.all(
-    (env.SALT_PYTHON ? [env.SALT_PYTHON] : names).map((name) => askInterpreter(name, env)),
-  );
-  const found = asked.filter((one) => one !== null);
-  const fitting = found.filter(({ version }) => fitsPython(version, sdkRequires));
-  if (fitting.length > 0) return fitting.filter(({ file }, at) => fitting.findIndex((one) => one.file === file) === at);
-  const has = found.length === 0 ? "there is none" : `there is only ${found.map(({ version }) => version).join(", ")}`;
+export async function* findInterpreters(env: NodeJS.ProcessEnv): AsyncGenerator<Interpreter> {
+  const found = new Map<string, string>();
+  let isAny = false;
+  for (const name of env.SALT_PYTHON ? [env.SALT_PYTHON] : names) {
+    const one = await askInterpreter(name, env);
+    if (one === null || found.has(one.file)) continue;
+    found.set(one.file, one.version);
+    if (!fitsPython(one.version, sdkRequires)) continue;
+    isAny = true;
+    yield one;
+  }
+  if (isAny) return;
+  const has = found.size === 0 ? "there is none" : `there is only ${[...found.values()].join(", ")}`;
   const where = env.SALT_PYTHON ? `SALT_PYTHON (${env.SALT_PYTHON})` : "the PATH";
   throw new SaltError(
     "BuildFailed",
@@ -43,6 +50,13 @@ export async function findInterpreters(env: NodeJS.ProcessEnv): Promise<readonly
       next: "install it (Debian: apt install python3 python3-venv), or name one as SALT_PYTHON",
     },
   );
+}
+
+/** The one to build with where no project says which it needs. Errors are those of `findInterpreters`. */
+export async function firstInterpreter(env: NodeJS.ProcessEnv): Promise<Interpreter> {
+  const { value } = await findInterpreters(env).next();
+  assert(value !== undefined, "there is an interpreter, or findInterpreters throws");
+  return value;
 }
 
 /** Null when it is not there, or no CPython. */

@@ -83,19 +83,27 @@ async function chooseEnvironment(
   deps: BuildDeps,
   project: Project,
 ): Promise<{ readonly environment: BuildEnvironment; readonly requires: string }> {
-  const interpreters = await findInterpreters(deps.env);
-  const [first] = interpreters;
-  if (first === undefined) throw new SaltError("BuildFailed", "Cannot build: there is no Python.");
-  const reader = await openBuildEnvironment(deps, first);
-  const { requiresPython } = await askTools<{ requiresPython: string }>(reader, ["project", project.folder]);
-  const requires = [requiresPython, sdkRequires].filter((text) => text !== "").join(",");
-  const chosen = interpreters.find(({ version }) => fitsPython(version, requires));
-  if (chosen === first) return { environment: reader, requires };
-  if (chosen) return { environment: await openBuildEnvironment(deps, chosen), requires };
-  const has = interpreters.map(({ version }) => version).join(", ");
-  throw new SaltError("BuildFailed", `Cannot build: the project needs Python ${requires}, this machine has ${has}.`, {
-    next: "install such a Python, name one as SALT_PYTHON, or widen requires-python in pyproject.toml",
-  });
+  const passed: string[] = [];
+  let requires: string | null = null;
+  for await (const interpreter of findInterpreters(deps.env)) {
+    if (requires === null || fitsPython(interpreter.version, requires)) {
+      const environment = await openBuildEnvironment(deps, interpreter);
+      requires ??= await readRequires(environment, project);
+      if (fitsPython(interpreter.version, requires)) return { environment, requires };
+    }
+    passed.push(interpreter.version);
+  }
+  throw new SaltError(
+    "BuildFailed",
+    `Cannot build: the project needs Python ${requires}, this machine has ${passed.join(", ")}.`,
+    { next: "install such a Python, name one as SALT_PYTHON, or widen requires-python in pyproject.toml" },
+  );
+}
+
+/** What the project and the SDK need, as any Python can read it. */
+async function readRequires(environment: BuildEnvironment, project: Project): Promise<string> {
+  const { requiresPython } = await askTools<{ requiresPython: string }>(environment, ["project", project.folder]);
+  return [requiresPython, sdkRequires].filter((text) => text !== "").join(",");
 }
 
 async function makeWheels({ deps, project, environment, sources, workFolder }: Prepared): Promise<readonly Wheel[]> {

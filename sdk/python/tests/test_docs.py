@@ -45,7 +45,7 @@ def test_all_of_its_code_is_one_project_that_can_be_described(tmp_path: Path) ->
 
 
 def test_it_names_everything_that_can_be_imported_and_nothing_else() -> None:
-    named = set(re.findall(r"\bsalt\.([A-Za-z_]\w*)", page))
+    named = set(re.findall(r"\bsalt\.(?!yaml\b)([A-Za-z_]\w*)", page))
     public = {name for name in salt.__all__ if name != "__version__"}
     assert public - named == set()
     assert named - public == set()

@@ -176,6 +176,41 @@ def test_schemas() -> None:
     assert model["properties"]["at"]["anyOf"][0]["properties"]["$salt"] == {"const": "date"}
 
 
+@pytest.mark.parametrize(
+    ("hint", "tag"),
+    [
+        (Decimal, "decimal"),
+        (dt.datetime, "date"),
+        (bytes, "bytes"),
+        (uuid.UUID, "uuid"),
+        (BigInt, "bigint"),
+        (set[int], "set"),
+    ],
+)
+def test_what_is_given_has_one_form_and_what_is_read_may_have_others(hint: Any, tag: str) -> None:
+    given = schema_of(shape_of(hint), given=True)
+    assert isinstance(given, dict)
+    assert given["properties"]["$salt"] == {"const": tag}
+    read = schema_of(shape_of(hint))
+    assert isinstance(read, dict)
+    assert len(read["anyOf"]) > 1
+
+
+@pytest.mark.parametrize("value", [7, BigInt(7), 2**70])
+def test_what_is_annotated_as_a_bigint_is_one_however_small(value: int) -> None:
+    assert type(read(BigInt, value)) is BigInt
+
+
+def test_a_dict_is_given_as_an_object_unless_its_keys_may_be_anything() -> None:
+    assert schema_of(shape_of(dict[str, int]), given=True) == {
+        "type": "object",
+        "additionalProperties": schema_of(shape_of(int)),
+    }
+    loose = schema_of(shape_of(dict[Any, int]), given=True)
+    assert isinstance(loose, dict)
+    assert len(loose["anyOf"]) == 2
+
+
 def nothing() -> None: ...
 
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { task, workflow, z } from "../index.ts";
+import { Decimal, Duration, FileValue, task, workflow, z } from "../index.ts";
 import { describeProject } from "./describe-project.ts";
 import { declared, type Registry, type TaskDefinition } from "./registry.ts";
 
@@ -66,6 +66,18 @@ describe("describeProject", () => {
     expect(workflows).toEqual([
       { name: "d-rank", input: { type: "string" }, output: true, runTimeoutMs: 7, isolate: true },
     ]);
+  });
+
+  test("gives classes that values have a form for in that form", () => {
+    const classes = { decimal: Decimal, duration: Duration, file: FileValue, bytes: Uint8Array, error: Error } as const;
+    const shape = Object.fromEntries(Object.entries(classes).map(([tag, one]) => [tag, z.instanceof(one)]));
+    task({ name: "d-classes", output: z.object({ ...shape, other: z.instanceof(URL) }) }, () => ({}) as never);
+    const output = describeProject(declared).tasks.find(({ name }) => name === "d-classes")?.output;
+    const { other, ...known } = (output as { properties: Record<string, object> }).properties;
+    expect(other).toEqual({});
+    for (const tag of Object.keys(classes)) {
+      expect(known[tag]).toMatchObject({ properties: { $salt: { const: tag } } });
+    }
   });
 
   test.each<[string, TaskDefinition, RegExp]>([

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { SaltError } from "#shared/domain/errors.ts";
 import { type Description, descriptionSchema } from "#shared/protocol/manifest.ts";
+import { Decimal, Duration, FileValue } from "#shared/values/types.ts";
 import { sdkVersion, taskProtocol } from "../program/version.ts";
 import type { Registry } from "./registry.ts";
 
@@ -61,6 +62,15 @@ const taggedForms: Readonly<Record<string, object>> = {
   set: tagged("set", { type: "array" }),
 };
 
+/** The same of what `z.instanceof` asks for. */
+const formsOfClasses: ReadonlyMap<unknown, object> = new Map<unknown, object>([
+  [Decimal, tagged("decimal", { type: "string" })],
+  [Duration, tagged("duration", { type: "string" })],
+  [FileValue, tagged("file", { type: "object", required: ["sha256", "bytes"] })],
+  [Uint8Array, tagged("bytes", { type: "string" })],
+  [Error, tagged("error", { type: "object" })],
+]);
+
 function toJsonSchema(
   what: string,
   schema: z.ZodType | undefined,
@@ -72,7 +82,8 @@ function toJsonSchema(
       io,
       unrepresentable: "any",
       override({ zodSchema, jsonSchema }) {
-        const form = taggedForms[zodSchema._zod.def.type];
+        const { def, bag } = zodSchema._zod;
+        const form = taggedForms[def.type] ?? formsOfClasses.get(bag.Class);
         if (form !== undefined) Object.assign(jsonSchema, form);
       },
     });

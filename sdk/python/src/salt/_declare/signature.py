@@ -89,7 +89,7 @@ class Signature:
 
     def output_schema(self) -> Schema:
         """JSON Schema of the output."""
-        return schema_of(self.output)
+        return schema_of(self.output, given=True)
 
     def _has_default(self) -> bool:
         return next(iter(self.parameters.values())).default is not _no_default

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .._values.types import Map
-from .scalars import Nothing
+from .scalars import Anything, Nothing
 from .shape import BAD, Complaints, Definitions, Schema, Shape, kind_of, read_at, tagged
 
 
@@ -85,7 +85,8 @@ class Members(Shape):
 
     def schema(self, definitions: Definitions) -> Schema:
         members: Schema = {"type": "array", "items": self.member.schema(definitions)}
-        return {"anyOf": [tagged("set", members), members]}
+        tagged_set = tagged("set", members)
+        return tagged_set if definitions.given else {"anyOf": [tagged_set, members]}
 
     def read(self, value: Any, complaints: Complaints) -> Any:
         if not isinstance(value, (set, frozenset, list, tuple)):
@@ -111,7 +112,10 @@ class Keyed(Shape):
         if not self.has_text_keys:
             return pairs
         record: Schema = {"type": "object", "additionalProperties": self.value.schema(definitions)}
-        return pairs if self.cls is Map else {"anyOf": [record, pairs]}
+        if self.cls is Map:
+            return pairs
+        is_record = definitions.given and not isinstance(self.key, Anything)
+        return record if is_record else {"anyOf": [record, pairs]}
 
     def read(self, value: Any, complaints: Complaints) -> Any:
         if not isinstance(value, Mapping):

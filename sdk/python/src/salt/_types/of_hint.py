@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from .._values.types import BigInt, Map
+from .._values.types import Map
 from ..errors import SaltError
 from .containers import Keyed, Listed, Members, OneOf, Tuple
 from .external import PydanticModel, Table, file_kind_of
@@ -111,8 +111,6 @@ def _of_class(cls: Any) -> Shape | None:
         return Tuple(
             tuple(shape_of(hints.get(name, Any)) for name in cls._fields), cls, getattr(cls, "_field_defaults", {})
         )
-    if issubclass(cls, BigInt):
-        return scalars[int]
     kind = file_kind_of(cls)
     return None if kind is None else Table(cls, kind)
 

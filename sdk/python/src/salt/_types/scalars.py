@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from .._values.decode import read_date
 from .._values.paths import BadValue
-from .._values.types import FileValue
+from .._values.types import BigInt, FileValue
 from ..errors import RemoteError
 from .shape import BAD, Complaints, Definitions, Schema, Shape, kind_of, tagged
 
@@ -56,9 +56,11 @@ class Scalar(Shape):
     name: str
     form: Schema
     convert: Callable[[Any], Any]
+    also: tuple[Schema, ...] = ()
+    """Forms that are read too, but never written."""
 
     def schema(self, definitions: Definitions) -> Schema:
-        return self.form
+        return {"anyOf": [self.form, *self.also]} if self.also and not definitions.given else self.form
 
     def read(self, value: Any, complaints: Complaints) -> Any:
         if type(value) is self.cls:
@@ -155,17 +157,20 @@ scalars: dict[Any, Shape] = {
     ),
     float: Scalar(float, "a number", {"type": "number"}, _float),
     str: Scalar(str, "a string", {"type": "string"}, lambda value: _none(value)),
-    bytes: Scalar(bytes, "bytes", {"anyOf": [tagged("bytes", {"type": "string"}), {"type": "string"}]}, _bytes),
+    BigInt: Scalar(
+        BigInt,
+        "a whole number",
+        tagged("bigint", {"type": "string"}),
+        lambda value: BigInt(_int(value)),
+        also=({"type": "integer"},),
+    ),
+    bytes: Scalar(bytes, "bytes", tagged("bytes", {"type": "string"}), _bytes, also=({"type": "string"},)),
     dt.datetime: Scalar(
         dt.datetime,
         "a date and time",
-        {
-            "anyOf": [
-                tagged("date", {"type": "string", "format": "date-time"}),
-                {"type": "string", "format": "date-time"},
-            ]
-        },
+        tagged("date", {"type": "string", "format": "date-time"}),
         _datetime,
+        also=({"type": "string", "format": "date-time"},),
     ),
     dt.date: Scalar(dt.date, "a date such as 2026-03-01", {"type": "string", "format": "date"}, _date),
     dt.time: Scalar(dt.time, "a time such as 12:34:56", {"type": "string", "format": "time"}, _time),
@@ -173,14 +178,16 @@ scalars: dict[Any, Shape] = {
     Decimal: Scalar(
         Decimal,
         "a decimal number",
-        {"anyOf": [tagged("decimal", {"type": "string"}), {"type": "string"}, {"type": "integer"}]},
+        tagged("decimal", {"type": "string"}),
         _decimal,
+        also=({"type": "string"}, {"type": "integer"}),
     ),
     uuid.UUID: Scalar(
         uuid.UUID,
         "a UUID",
-        {"anyOf": [tagged("uuid", {"type": "string"}), {"type": "string", "format": "uuid"}]},
+        tagged("uuid", {"type": "string"}),
         _uuid,
+        also=({"type": "string", "format": "uuid"},),
     ),
     FileValue: Scalar(FileValue, "a file", _any_file, _instance(FileValue)),
     Exception: Scalar(RemoteError, "an error", tagged("error", {"type": "object"}), _instance(BaseException)),

@@ -60,9 +60,13 @@ class Shape:
 
 
 class Definitions:
-    """Schemas of types that contain themselves, by name, beside the schema in which they are."""
+    """Schemas of types that contain themselves, by name, beside the schema in which they are.
 
-    def __init__(self) -> None:
+    `given` asks for what values of a type are on the wire, in place of all that is read as one.
+    """
+
+    def __init__(self, *, given: bool = False) -> None:
+        self.given = given
         self.schemas: dict[str, Schema] = {}
         self._names: dict[int, str] = {}
         self._open: set[int] = set()
@@ -93,9 +97,9 @@ class Definitions:
         return self._names[id(shape)]
 
 
-def schema_of(shape: Shape) -> Schema:
-    """The whole JSON Schema of a type."""
-    definitions = Definitions()
+def schema_of(shape: Shape, *, given: bool = False) -> Schema:
+    """The whole JSON Schema of a type: of what is read as one, or of what is given as one."""
+    definitions = Definitions(given=given)
     schema = shape.schema(definitions)
     if isinstance(schema, dict) and definitions.schemas:
         return {**schema, "$defs": definitions.schemas}
