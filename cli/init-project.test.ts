@@ -47,8 +47,10 @@ describe("salt init", () => {
 
   it("makes a name of the folder's that fits, and refuses one that cannot", async () => {
     const made = await salt(["init", "My Flow 2!", "--json", "name"], { cwd: folder });
-    expect(made.out).toBe('{"name":"My-Flow-2-"}\n');
+    expect(made.out).toBe('{"name":"My-Flow-2"}\n');
     expect((await salt(["init", "123"], { cwd: folder })).err).toContain("must begin with a letter");
+    const hiding = await salt(["init", "Salt", "-t", "python"], { cwd: folder });
+    expect([hiding.code, hiding.err]).toEqual([2, expect.stringContaining("its module would hide Salt's")]);
     expect((await salt(["init", "x", "-t", "helo"], { cwd: folder })).err).toContain("Did you mean 'hello'?");
   });
 });

@@ -44,9 +44,9 @@ export async function initProject(request: {
 }): Promise<Initialised> {
   const { folder } = request;
   const template = checkTemplate(request.template);
-  const name = checkName(request.name ?? path.basename(folder));
   const isPython = template === "python";
   if (!isPython) requireNpm("make a TypeScript project");
+  const name = checkName(request.name ?? path.basename(folder), isPython);
   const layers = isPython ? ["shared", template] : ["shared", "typescript", template];
   const read = await Promise.all(layers.map((layer) => readLayer(path.join(templatesFolder(request.env), layer))));
   const { "input.txt": tryIt = "", ...written } = fillIn(Object.assign({}, ...read), name);
@@ -83,8 +83,18 @@ function checkTemplate(template: string): TemplateName {
   });
 }
 
-function checkName(name: string): string {
-  const fitted = name.replaceAll(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z]+/, "");
+function checkName(name: string, isPython: boolean): string {
+  // Python's packages end with a letter or a digit, too.
+  const fitted = name.replaceAll(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z]+|[_.-]+$/g, "");
+  if (isPython && pythonModuleOf(fitted) === "salt") {
+    throw new SaltError(
+      "BadRequest",
+      `'${name}' cannot be the name of a Python project: its module would hide Salt's.`,
+      {
+        next: "give another with --name",
+      },
+    );
+  }
   if (nameSchema.safeParse(fitted).success) return fitted;
   throw new SaltError("BadRequest", `'${name}' cannot be the name of a project: it must begin with a letter.`, {
     next: "give one with --name",
