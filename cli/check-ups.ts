@@ -3,11 +3,13 @@ import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { systemClock, systemRandom } from "#shared/system.ts";
 import { cacheFolder } from "./build/cache-folder.ts";
+import { firstInterpreter } from "./build/python/find-interpreters.ts";
 import { findPinnedNode } from "./build/typescript/find-base.ts";
 import { bytesText } from "./bytes-text.ts";
 import { type Client, createClient } from "./client.ts";
 import { contextsFile } from "./contexts.ts";
 import { durationText } from "./duration.ts";
+import { isExecutable } from "./installation.ts";
 import { readS3 } from "./s3-flags.ts";
 import type { Settings } from "./settings.ts";
 import { saltVersion } from "./version.ts";
@@ -31,7 +33,8 @@ const skewMsMax = 30_000;
 /** All checks, in the order in which one relies on the one before. */
 export async function runCheckUps(deps: CheckUpDeps, settings: Settings): Promise<CheckUp[]> {
   const client = createClient(settings);
-  const local = [checkNode(), checkPinnedNode(), checkContextsFile(deps), checkSpace(deps)];
+  const forBuilds = isExecutable ? checkPython(deps) : checkPinnedNode();
+  const local = [checkNode(), forBuilds, checkContextsFile(deps), checkSpace(deps)];
   const results = (await Promise.all(local)).filter((result) => result !== null);
   results.push(...(await checkRedis(deps)), ...(await checkBlobStore(deps)));
   const reached = await checkCoordinator(deps, client, settings);
@@ -49,6 +52,17 @@ async function checkPinnedNode(): Promise<CheckUp> {
   const name = "node for builds";
   try {
     const { file, version } = await findPinnedNode();
+    return { name, state: "fine", finding: `${version} at ${file}` };
+  } catch (error) {
+    return failed(name, error);
+  }
+}
+
+/** What a `salt` that came without npm builds with. */
+async function checkPython({ env }: CheckUpDeps): Promise<CheckUp> {
+  const name = "Python for builds";
+  try {
+    const { version, file } = await firstInterpreter(env);
     return { name, state: "fine", finding: `${version} at ${file}` };
   } catch (error) {
     return failed(name, error);

@@ -18,11 +18,11 @@ describe("salt init", () => {
       expect([ran.code, ran.out]).toEqual([0, ""]);
       expect(ran.err).toMatch(new RegExp(`→ cd my-${template}\n→ salt dev\n→ salt run `));
       const own = path.join(folder, `my-${template}`);
-      expect(await readdir(own)).toEqual(
-        [".gitignore", "README.md", "node_modules", "package.json", "salt.yaml", "src", "tsconfig.json"].sort(),
-      );
+      const manifest = template === "python" ? "pyproject.toml" : "package.json";
+      const language = template === "python" ? [] : ["node_modules", "tsconfig.json"];
+      expect(await readdir(own)).toEqual([".gitignore", "README.md", manifest, "salt.yaml", "src", ...language].sort());
       expect(await readFile(path.join(own, "salt.yaml"), "utf8")).toContain(`\nname: my-${template}\n`);
-      for (const file of ["README.md", "package.json", "salt.yaml"]) {
+      for (const file of ["README.md", manifest, "salt.yaml"]) {
         expect(await readFile(path.join(own, file), "utf8")).not.toContain("{{");
       }
     }
@@ -47,8 +47,10 @@ describe("salt init", () => {
 
   it("makes a name of the folder's that fits, and refuses one that cannot", async () => {
     const made = await salt(["init", "My Flow 2!", "--json", "name"], { cwd: folder });
-    expect(made.out).toBe('{"name":"My-Flow-2-"}\n');
+    expect(made.out).toBe('{"name":"My-Flow-2"}\n');
     expect((await salt(["init", "123"], { cwd: folder })).err).toContain("must begin with a letter");
+    const hiding = await salt(["init", "Salt", "-t", "python"], { cwd: folder });
+    expect([hiding.code, hiding.err]).toEqual([2, expect.stringContaining("its module would hide Salt's")]);
     expect((await salt(["init", "x", "-t", "helo"], { cwd: folder })).err).toContain("Did you mean 'hello'?");
   });
 });

@@ -3,20 +3,27 @@ import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { nameSchema } from "#shared/protocol/common.ts";
 import { linkSdk } from "./build/link-sdk.ts";
-import { templatesFolder } from "./installation.ts";
+import { pythonModuleOf } from "./build/read-project.ts";
+import { requireNpm } from "./build/typescript/require-npm.ts";
+import { isExecutable, templatesFolder } from "./installation.ts";
 import { didYouMean } from "./nearest.ts";
 
 export const templates = {
   hello: "two tasks, one passing its output to the other",
   approval: "waits for a person's signal, for as long as it takes",
   etl: "fan-out over days, checks, fan-in, a cron trigger",
+  python: "hello, in Python",
 } as const;
 export type TemplateName = keyof typeof templates;
+
+/** What a project is made from when nobody says; of a `salt` without npm one that it can build. */
+export const defaultTemplate: TemplateName = isExecutable ? "python" : "hello";
 
 /** Names of files in a template that would mean something where they are, and what they become. */
 const renamed: Readonly<Record<string, string>> = {
   "gitignore.txt": ".gitignore",
   "package.json.txt": "package.json",
+  "pyproject.toml.txt": "pyproject.toml",
   "salt.yaml.txt": "salt.yaml",
 };
 
@@ -29,12 +36,20 @@ export interface Initialised {
 }
 
 /** Makes a project from a template in a folder that is absent or empty of the project's files: nothing is overwritten. */
-export async function initProject(request: { folder: string; template: string; name?: string }): Promise<Initialised> {
+export async function initProject(request: {
+  readonly env: NodeJS.ProcessEnv;
+  readonly folder: string;
+  readonly template: string;
+  readonly name?: string;
+}): Promise<Initialised> {
   const { folder } = request;
   const template = checkTemplate(request.template);
-  const name = checkName(request.name ?? path.basename(folder));
-  const files = { ...(await readTemplate("shared")), ...(await readTemplate(template)) };
-  const { "input.txt": tryIt = "", ...written } = files;
+  const isPython = template === "python";
+  if (!isPython) requireNpm("make a TypeScript project");
+  const name = checkName(request.name ?? path.basename(folder), isPython);
+  const layers = isPython ? ["shared", template] : ["shared", "typescript", template];
+  const read = await Promise.all(layers.map((layer) => readLayer(path.join(templatesFolder(request.env), layer))));
+  const { "input.txt": tryIt = "", ...written } = fillIn(Object.assign({}, ...read), name);
   const found = await existing(folder, Object.keys(written));
   if (found.length > 0) {
     throw new SaltError(
@@ -48,10 +63,16 @@ export async function initProject(request: { folder: string; template: string; n
   for (const [file, text] of Object.entries(written)) {
     const target = path.join(folder, file);
     await mkdir(path.dirname(target), { recursive: true });
-    await writeFile(target, text.replaceAll("{{name}}", name), { flag: "wx" });
+    await writeFile(target, text, { flag: "wx" });
   }
-  await linkSdk(folder);
+  if (!isPython) await linkSdk(folder);
   return { name, folder, files: Object.keys(written).sort(), tryIt: tryIt.trim() };
+}
+
+/** The project's name, and the module that has it in Python, in the names and texts of files. */
+function fillIn(files: Readonly<Record<string, string>>, name: string): Record<string, string> {
+  const fill = (text: string) => text.replaceAll("{{name}}", name).replaceAll("{{module}}", pythonModuleOf(name));
+  return Object.fromEntries(Object.entries(files).map((pair) => pair.map(fill)));
 }
 
 function checkTemplate(template: string): TemplateName {
@@ -62,16 +83,25 @@ function checkTemplate(template: string): TemplateName {
   });
 }
 
-function checkName(name: string): string {
-  const fitted = name.replaceAll(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z]+/, "");
+function checkName(name: string, isPython: boolean): string {
+  // Python's packages end with a letter or a digit, too.
+  const fitted = name.replaceAll(/[^A-Za-z0-9_.-]+/g, "-").replace(/^[^A-Za-z]+|[_.-]+$/g, "");
+  if (isPython && pythonModuleOf(fitted) === "salt") {
+    throw new SaltError(
+      "BadRequest",
+      `'${name}' cannot be the name of a Python project: its module would hide Salt's.`,
+      {
+        next: "give another with --name",
+      },
+    );
+  }
   if (nameSchema.safeParse(fitted).success) return fitted;
   throw new SaltError("BadRequest", `'${name}' cannot be the name of a project: it must begin with a letter.`, {
     next: "give one with --name",
   });
 }
 
-async function readTemplate(template: string): Promise<Record<string, string>> {
-  const folder = path.join(templatesFolder, template);
+async function readLayer(folder: string): Promise<Record<string, string>> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
   const pairs = files.map(async (entry) => {

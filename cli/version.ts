@@ -1,9 +1,5 @@
-import { readFileSync } from "node:fs";
-import path from "node:path";
-import { saltFolder } from "./installation.ts";
+import { readInstalled } from "./installation.ts";
 
-const { version } = JSON.parse(readFileSync(path.join(saltFolder, "package.json"), "utf8")) as {
-  version: string;
-};
+const { version } = JSON.parse(readInstalled("package.json")) as { version: string };
 
 export const saltVersion: string = version;

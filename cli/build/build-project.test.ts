@@ -23,7 +23,7 @@ let built: Built;
 beforeAll(async () => {
   ({ folder, remove } = await temporaryFolder());
   project = path.join(folder, "my-flow");
-  await initProject({ folder: project, template: "hello" });
+  await initProject({ env: {}, folder: project, template: "hello" });
   built = await buildProject(deps, { folder: project });
 });
 afterAll(() => remove());
@@ -41,7 +41,7 @@ describe("salt build", { timeout: 60_000 }, () => {
 
   it("gives the same bytes for the same sources, wherever they are", async () => {
     const elsewhere = path.join(folder, "some", "where else");
-    await initProject({ folder: elsewhere, template: "hello", name: "my-flow" });
+    await initProject({ env: {}, folder: elsewhere, template: "hello", name: "my-flow" });
     const again = await buildProject(deps, { folder: elsewhere });
     expect(again.binaries[0]).toMatchObject({ reused: false, sha256: built.binaries[0]?.sha256 });
     expect(await digestFile(again.binaries[0]?.file ?? "")).toBe(built.binaries[0]?.sha256);
@@ -76,7 +76,7 @@ describe("salt build", { timeout: 60_000 }, () => {
 /** A project with these files on top of the smallest one. */
 async function projectWith(files: Readonly<Record<string, string>>): Promise<string> {
   const own = await mkdtemp(path.join(folder, "p-"));
-  await initProject({ folder: path.join(own, "p"), template: "hello" });
+  await initProject({ env: {}, folder: path.join(own, "p"), template: "hello" });
   for (const [file, text] of Object.entries(files)) {
     const target = path.join(own, "p", file);
     await mkdir(path.dirname(target), { recursive: true });
@@ -271,7 +271,7 @@ describe("salt build understands", () => {
   it("every template", async () => {
     for (const template of ["approval", "etl"]) {
       const own = path.join(await mkdtemp(path.join(folder, "t-")), template);
-      await initProject({ folder: own, template });
+      await initProject({ env: {}, folder: own, template });
       const result = await buildProject(deps, { folder: own, form: "script" });
       expect(result.manifest.description.workflows).toHaveLength(1);
     }

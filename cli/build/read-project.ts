@@ -29,10 +29,13 @@ export async function readProject(folder: string): Promise<Project> {
   return { ...file, language, entry: file.entry ?? (await defaultEntry(folder, language, file.name)), folder, source };
 }
 
+/** The module that a Python project of a name is expected to have. */
+export const pythonModuleOf = (name: string): string => name.toLowerCase().replaceAll(/[-.]+/g, "_");
+
 /** Of those that a project of the language may have, the first that is there. */
 async function defaultEntry(folder: string, language: Project["language"], name: string): Promise<string> {
   if (language === "typescript") return "src/main.ts";
-  const own = name.toLowerCase().replaceAll(/[-.]+/g, "_");
+  const own = pythonModuleOf(name);
   const entries = [`src/${own}/main.py`, `${own}/main.py`, "src/main.py", "main.py"] as const;
   for (const entry of entries) if (await exists(path.join(folder, entry))) return entry;
   return entries[0];

@@ -1,7 +1,7 @@
 import path from "node:path";
 import { type Cli, isInteractive, note } from "../cli.ts";
 import type { SaltCommand } from "../command.ts";
-import { initProject, templates } from "../init-project.ts";
+import { defaultTemplate, initProject, templates } from "../init-project.ts";
 import { printJson } from "../output.ts";
 
 export function addInit(root: SaltCommand, cli: Cli): void {
@@ -17,12 +17,14 @@ export function addInit(root: SaltCommand, cli: Cli): void {
     .examples(
       ["salt init my-flow", "the smallest project"],
       ["salt init my-flow --template approval", "a workflow that waits for a person"],
+      ["salt init my-flow --template python", "in Python"],
       ["salt init . --name my-flow", "in this folder"],
     )
     .run(cli, async ([folder = "."], options) => {
       const template = (options.template as string | undefined) ?? (await askTemplate(cli));
       if (template === null) return 130;
       const made = await initProject({
+        env: cli.env,
         folder: path.resolve(cli.cwd, folder),
         template,
         ...(options.name === undefined ? {} : { name: String(options.name) }),
@@ -43,9 +45,14 @@ const shellWord = (text: string): string =>
 
 /** With a terminal a choice, without one the default. */
 async function askTemplate(cli: Cli): Promise<string | null> {
-  if (!isInteractive(cli)) return "hello";
+  if (!isInteractive(cli)) return defaultTemplate;
   const { isCancel, select } = await import("@clack/prompts");
   const options = Object.entries(templates).map(([value, hint]) => ({ value, label: value, hint }));
-  const chosen = await select({ message: "Which template?", options, output: process.stderr });
+  const chosen = await select({
+    message: "Which template?",
+    options,
+    initialValue: defaultTemplate,
+    output: process.stderr,
+  });
   return isCancel(chosen) ? null : chosen;
 }

@@ -13,7 +13,7 @@ let dev: SpawnedSalt | null = null;
 beforeAll(async () => {
   ({ folder, remove } = await temporaryFolder());
   project = path.join(folder, "my-flow");
-  await initProject({ folder: project, template: "hello" });
+  await initProject({ env: {}, folder: project, template: "hello" });
 });
 afterAll(async () => {
   dev?.child.kill("SIGKILL");

@@ -17,10 +17,7 @@ const clone = path.resolve(import.meta.dirname, "../..");
 export async function buildPackage(output: string): Promise<void> {
   await rm(output, { recursive: true, force: true });
   await mkdir(path.join(output, "cli"), { recursive: true });
-  const sdk = ["pyproject.toml", "README.md", "src"].map((name) => path.join("sdk", "python", name));
-  const tools = path.join("cli", "build", "python", "tools.py");
-  const schemas = path.join("shared", "protocol", "schemas");
-  const copied = ["LICENSE", "CHANGELOG.md", path.join("cli", "templates"), schemas, tools, ...sdk];
+  const copied = ["LICENSE", "CHANGELOG.md", path.join("shared", "protocol", "schemas"), ...filesReadByCli];
   const [bundled] = await Promise.all([
     bundleCli(clone, output),
     bundleSdk(clone, output),
@@ -30,11 +27,18 @@ export async function buildPackage(output: string): Promise<void> {
     writeStarter(output),
     writeManifest(output),
   ]);
-  await writeFile(path.join(output, "THIRD-PARTY.md"), await thirdPartyText(clone, bundled));
+  await writeFile(path.join(output, "THIRD-PARTY.md"), await thirdPartyText(clone, bundled, "the files of `cli/`"));
 }
 
+/** Files and folders that the command line reads where `cli/installation.ts` says that they are. */
+export const filesReadByCli = [
+  path.join("cli", "templates"),
+  path.join("cli", "build", "python", "tools.py"),
+  ...["pyproject.toml", "README.md", "src"].map((name) => path.join("sdk", "python", name)),
+];
+
 /** What Python leaves beside its sources is none. */
-const isSource = (file: string): boolean => !file.includes("__pycache__");
+export const isSource = (file: string): boolean => !file.includes("__pycache__");
 
 /** `cli/bin.mjs` is plain JavaScript already; only the name of what it starts differs. */
 async function writeStarter(output: string): Promise<void> {

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { type BuildOptions, build } from "esbuild";
+import { type BuildOptions, build, type Plugin } from "esbuild";
 
 /**
  * What the package depends on; all else is bundled. `node`, `typescript` and `@types/node` are tools of `salt build`, as is
@@ -41,6 +41,40 @@ export async function bundleCli(clone: string, output: string): Promise<string[]
     banner: { js: banner },
   });
   return Object.keys(metafile.inputs);
+}
+
+const starter = `import { runCli } from "./cli/main.ts";\nprocess.exitCode = await runCli(process.argv.slice(2));\n`;
+
+/**
+ * The command line as one module, for a single executable, with files of the installation inside of it. esbuild stays
+ * outside: it is loaded for TypeScript projects alone, which such an executable refuses. Returns the names of the sources too.
+ */
+export async function bundleExecutable(
+  clone: string,
+  files: Readonly<Record<string, string>>,
+): Promise<{ readonly code: string; readonly sources: string[] }> {
+  const { outputFiles, metafile } = await build({
+    ...options,
+    absWorkingDir: clone,
+    stdin: { contents: starter, resolveDir: clone, sourcefile: "salt-executable.ts", loader: "ts" },
+    splitting: false,
+    external: ["esbuild"],
+    write: false,
+    banner: { js: banner },
+    plugins: [embed(files)],
+  });
+  return { code: outputFiles[0]?.text ?? "", sources: Object.keys(metafile.inputs) };
+}
+
+/** Gives `cli/embedded-files.ts` the files. As JSON within a string they are parsed soonest. */
+function embed(files: Readonly<Record<string, string>>): Plugin {
+  const contents = `export const embeddedFiles = JSON.parse(${JSON.stringify(JSON.stringify(files))});`;
+  return {
+    name: "embed",
+    setup({ onLoad }) {
+      onLoad({ filter: /[\\/]cli[\\/]embedded-files\.ts$/ }, () => ({ contents, loader: "js" }));
+    },
+  };
 }
 
 /** `@salt/sdk` and `@salt/sdk/main`, which share what a program has declared. */

@@ -1,13 +1,9 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 
-const introduction = `# Third-party software
-
-Parts of these packages are in the files of \`cli/\`.
-`;
-
 /** The packages that some sources belong to, each with its licence. Sources are named relative to the clone. */
-export async function thirdPartyText(clone: string, sources: readonly string[]): Promise<string> {
+export async function thirdPartyText(clone: string, sources: readonly string[], where: string): Promise<string> {
+  const introduction = `# Third-party software\n\nParts of these packages are in ${where}.\n`;
   const folders = new Set(sources.map(packageFolder).filter((folder) => folder !== null));
   const sections = await Promise.all([...folders].sort().map((folder) => section(path.join(clone, folder))));
   return [introduction, ...sections].join("\n");

@@ -53,14 +53,14 @@ describe.skipIf(python === null)("sdk/python", () => {
   );
   test("it is typed", { timeout: 120_000 }, () => expectPassing("mypy"));
   test("it is formatted and linted", async () => {
-    const where = [
-      "--config",
-      "pyproject.toml",
-      ".",
-      "../../tests/journeys/python",
-      "../../tests/journeys/mixed",
-      "../../examples",
+    const others = [
+      "tests/journeys/python",
+      "tests/journeys/mixed",
+      "examples",
+      "deploy/wheel",
+      "cli/templates/python",
     ];
+    const where = ["--config", "pyproject.toml", ".", ...others.map((name) => `../../${name}`)];
     await expectPassing("ruff", "format", "--check", ...where);
     await expectPassing("ruff", "check", ...where);
   });

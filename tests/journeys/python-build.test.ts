@@ -72,9 +72,9 @@ const page = readFileSync(path.join(saltFolder, "docs", "python.md"), "utf8");
 
 /** The files and the commands of the section on building, and the example that they are about. */
 function shownProject() {
-  const blocks = docBlocks(page);
+  const blocks = docBlocks(page.slice(page.indexOf("\n## Building\n")));
   const named = blocks.filter(({ info }) => info.length > 1).map(({ info, text }) => [info[1] ?? "", text] as const);
-  const example = blocks.find(({ info }) => info[0] === "python")?.text ?? "";
+  const example = docBlocks(page).find(({ info }) => info[0] === "python")?.text ?? "";
   const commands = blocks.find(({ info }) => info[0] === "sh")?.text.split("\n") ?? [];
   const files = { ...Object.fromEntries(named), "src/shop/__init__.py": "", "src/shop/main.py": example };
   return {

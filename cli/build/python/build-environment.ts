@@ -89,7 +89,7 @@ export async function askTools<Answer extends object>(
   { python, env }: BuildEnvironment,
   question: readonly string[],
 ): Promise<Answer> {
-  const command = [python, "-I", pythonToolsFile, ...question];
+  const command = [python, "-I", pythonToolsFile(env), ...question];
   const end = await runProcess(command, { cwd: "/", env, timeoutMs: installTimeoutMs });
   if (end.status !== 0) throw new SaltError("BuildFailed", `Cannot build: tools.py failed:\n${indent(end.stderr)}`);
   const answer = JSON.parse(end.stdout) as Answer & ToolAnswer;

@@ -1,3 +1,4 @@
+import { assert } from "#shared/domain/assert.ts";
 import { SaltError } from "#shared/domain/errors.ts";
 import { fitsPython } from "#shared/domain/python-versions.ts";
 import { runProcess } from "../../run-process.ts";
@@ -16,9 +17,11 @@ export const sdkRequires = ">=3.10";
 const names = ["python3", ...[14, 13, 12, 11, 10].map((minor) => `python3.${minor}`), "python"] as const;
 const askTimeoutMs = 20_000;
 const question = [
-  "import json, platform, sys",
+  "import json, os, platform, sys",
   "ok = platform.python_implementation() == 'CPython' and sys.version_info.releaselevel == 'final'",
-  "print(json.dumps({'file': sys.executable, 'version': platform.python_version() if ok else ''}))",
+  // A virtual environment comes and goes; the Python that it was made of stays, and so does what was made with that.
+  "file = os.path.realpath(getattr(sys, '_base_executable', None) or sys.executable)",
+  "print(json.dumps({'file': file, 'version': platform.python_version() if ok else ''}))",
 ].join("\n");
 
 /**
@@ -47,6 +50,13 @@ export async function* findInterpreters(env: NodeJS.ProcessEnv): AsyncGenerator<
       next: "install it (Debian: apt install python3 python3-venv), or name one as SALT_PYTHON",
     },
   );
+}
+
+/** The one to build with where no project says which it needs. Errors are those of `findInterpreters`. */
+export async function firstInterpreter(env: NodeJS.ProcessEnv): Promise<Interpreter> {
+  const { value } = await findInterpreters(env).next();
+  assert(value !== undefined, "there is an interpreter, or findInterpreters throws");
+  return value;
 }
 
 /** Null when it is not there, or no CPython. */

@@ -63,7 +63,7 @@ function wheelError(stderr: string, temporary: string): SaltError {
 
 /** The wheel of the SDK that belongs to this Salt: made from its sources once, and kept. */
 export async function findSdkWheel(deps: BuildDeps, environment: BuildEnvironment): Promise<Wheel> {
-  const folder = pythonSdkFolder;
+  const folder = pythonSdkFolder(deps.env);
   const files = (await listSources(folder)).filter((name) => !name.startsWith("tests"));
   const kept = path.join(cacheFolder(deps.env), "python", `sdk-${(await digestSources(folder, files)).slice(0, 16)}`);
   const find = async () => (await readdir(kept).catch(() => [])).find((name) => name.endsWith(".whl"));

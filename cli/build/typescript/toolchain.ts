@@ -18,10 +18,12 @@ import { checkTypes } from "./check-types.ts";
 import { findBase } from "./find-base.ts";
 import { makeExecutable } from "./make-executable.ts";
 import { canScript, makeScript } from "./make-script.ts";
+import { requireNpm } from "./require-npm.ts";
 import { signExecutable } from "./sign-executable.ts";
 
 /** Checks the types of a TypeScript project and bundles it. */
 export async function prepareTypescript(deps: BuildDeps, project: Project): Promise<Toolchain> {
+  requireNpm("build a TypeScript project");
   await linkSdk(project.folder);
   deps.say("Checking types and bundling");
   const bundle = await checkAndBundle(project);
