@@ -137,7 +137,7 @@ describe.skipIf(python === null || !isHere)("the wheel", () => {
 
   test("refuses TypeScript projects, and says what to do", async () => {
     const made = await run("salt", "init", "ts", "--template", "hello");
-    expect(made).toMatchObject({ code: 1, stderr: expect.stringContaining("→ npm install --global salt") });
+    expect(made).toMatchObject({ code: 1, stderr: expect.stringContaining("→ take the salt of a clone") });
     const own = path.join(folder, "typed");
     await mkdir(own);
     await writeFile(path.join(own, "salt.yaml"), "name: typed\n");

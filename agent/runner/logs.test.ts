@@ -10,11 +10,15 @@ test("Each task's output is its own, and all of it is there before its report", 
   stand = await openStand();
   const { coordinator } = stand;
   const leases = Array.from({ length: 40 }, (_, n) => coordinator.lease(program, "print", n));
-  coordinator.send({ t: "leases", leases });
-  for (const [n, lease] of leases.entries()) {
-    await coordinator.report(lease);
-    expect(coordinator.output(lease, "stdout").bytes.toString()).toBe(`out ${n}\n`);
-    expect(coordinator.output(lease, "stderr").bytes.toString()).toBe("err\n");
+  const reports = await coordinator.settle(...leases);
+  for (const [n, report] of reports.entries()) {
+    expect(coordinator.output(report, "stdout").bytes.toString()).toBe(`out ${n}\n`);
+    expect(coordinator.output(report, "stderr").bytes.toString()).toBe("err\n");
+    const isOf = ({ task, fence }: { task: string; fence: number }) => task === report.task && fence === report.fence;
+    const lastChunk = coordinator.frames.findLastIndex((frame) => frame.t === "logs" && frame.chunks.some(isOf));
+    expect(lastChunk).toBeLessThan(
+      coordinator.frames.findIndex((frame) => frame.t === "report" && frame.reports.some(isOf)),
+    );
   }
 });
 

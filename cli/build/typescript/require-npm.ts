@@ -7,6 +7,8 @@ export function requireNpm(attempted: string): void {
   throw new SaltError(
     "BuildFailed",
     `Cannot ${attempted}: this salt came without npm, and so without the tools for TypeScript.`,
-    { next: "npm install --global salt brings them; this one makes and builds Python projects (salt init -t python)" },
+    {
+      next: "take the salt of a clone (npm ci && npm link), which has them; this one makes and builds Python projects (salt init -t python)",
+    },
   );
 }

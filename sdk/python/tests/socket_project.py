@@ -129,6 +129,12 @@ def naps(n: float) -> int:
 
 
 @salt.workflow
+def says_that_it_naps(n: float) -> None:
+    print("naps", flush=True)
+    salt.sleep(n / 1_000).result()
+
+
+@salt.workflow
 async def naps_async(n: float) -> int:
     await asyncio.sleep(n / 1_000)
     return await noop() + int(n)

@@ -343,9 +343,11 @@ def test_run_retries_as_the_task_type_says(tmp_path: Path) -> None:
 
 
 def test_run_ends_at_once_when_it_is_interrupted() -> None:
-    command = [sys.executable, str(tests_folder / "socket_project.py"), "run", "naps", "--input", "60000"]
+    project = str(tests_folder / "socket_project.py")
+    command = [sys.executable, project, "run", "says_that_it_naps", "--input", "60000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
-        time.sleep(0.5)
+        assert started.stderr is not None
+        assert started.stderr.readline() == b"naps\n"
         started.send_signal(signal.SIGINT)
         _, stderr = started.communicate(timeout=10)
     assert (started.returncode, stderr) == (130, b"")
