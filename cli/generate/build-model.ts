@@ -28,6 +28,7 @@ export function buildModel(documents: readonly SchemaDocument[], options: BuildO
         name,
         module: document.module,
         description: descriptionOf(schema),
+        isOption: false,
         shape: { kind: "any" },
       } as const;
       declared.set(`${document.url}#${pointer}`, { type: { ...type }, document, pointer, schema });

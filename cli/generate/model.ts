@@ -46,6 +46,8 @@ export interface TypeModel {
   readonly name: string;
   readonly module: ModuleModel;
   readonly description: string | null;
+  /** It stands in a union alone: nothing else can refer to it. */
+  readonly isOption: boolean;
   /** Set once, when its schema is read: a type may be named before. */
   shape: Shape | ObjectShape;
 }

@@ -6,7 +6,7 @@ import type { Stub, StubModule } from "./stubs.ts";
 const libraries = [
   { from: "datetime", names: ["datetime", "timedelta"] },
   { from: "decimal", names: ["Decimal"] },
-  { from: "typing", names: ["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict"] },
+  { from: "typing", names: ["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict", "final"] },
   { from: "uuid", names: ["UUID"] },
 ] as const;
 const sdkNames = ["BigInt", "FileValue", "Map", "Ref", "call"] as const;
@@ -15,7 +15,7 @@ const sdkNames = ["BigInt", "FileValue", "Map", "Ref", "call"] as const;
 export function printPythonStubs({ header, module, stubs }: StubModule): string {
   const names = localNames(module);
   const { classes, lines } = printPythonTypes(module, names);
-  const taken = new Set<string>([...pythonKeywords, ...names.values(), ...sdkNames, "datetime", "timedelta"]);
+  const taken = new Set<string>([...pythonKeywords, ...names.values(), ...sdkNames, "datetime", "timedelta", "final"]);
   const functions = stubs.map((stub) => functionText(stub, functionNameOf(stub, taken)));
   const words = new Set(`${lines} ${stubs.length > 0 ? "Any Ref call" : ""}`.match(/\w+/g));
   const used = (candidates: readonly string[]): string => candidates.filter((name) => words.has(name)).join(", ");
@@ -29,7 +29,7 @@ export function printPythonStubs({ header, module, stubs }: StubModule): string 
   ];
   const code = [...(classes === "" ? [] : [classes]), ...functions].join("\n\n\n");
   const head = [`# ${header}`, ...linterLines(`# ${header}\n${code}`)];
-  const gap = /^(class|def) /.test(code) ? "\n\n\n" : "\n\n";
+  const gap = /^(class |def |@)/.test(code) ? "\n\n\n" : "\n\n";
   return `${head.join("\n")}\n${blocks.join("\n\n")}${gap}${code}\n`;
 }
 

@@ -34,7 +34,7 @@ export function printPythonModule(module: ModuleModel): string {
     ...(late.length > 0 ? [`if TYPE_CHECKING:\n${late.join("\n")}`] : []),
   ]
     .join("\n\n")
-    .concat(classes === "" ? "" : `\n\n${classes.startsWith("class ") ? "\n" : ""}${classes}`);
+    .concat(classes === "" ? "" : `\n\n${/^(class |@)/.test(classes) ? "\n" : ""}${classes}`);
 }
 
 /** A class needs its bases when it is made, and of two modules one is made first. */
@@ -54,7 +54,7 @@ function refuseCircularBases(module: ModuleModel, circular: ReadonlySet<ModuleMo
 }
 
 const typingNames = (text: string): string[] =>
-  ["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict"].filter((name) =>
+  ["Any", "Literal", "NoReturn", "TypeAlias", "TypedDict", "final"].filter((name) =>
     new RegExp(`(?<![\\w.])${name}\\b`).test(text),
   );
 
@@ -67,9 +67,9 @@ export function printPythonTypes(
   const classes = ordered.map((type) =>
     type.shape.kind === "object" ? classText(type, type.shape, names) : aliasText(type, type.shape, names),
   );
-  const lines = ordered.flatMap(({ shape }) =>
+  const lines = ordered.flatMap(({ shape, isOption }) =>
     shape.kind === "object"
-      ? ["TypedDict", ...shape.fields.map((field) => pythonText(field.shape, names))]
+      ? ["TypedDict", isOption ? "final" : "", ...shape.fields.map((field) => pythonText(field.shape, names))]
       : ["TypeAlias", pythonText(shape, names)],
   );
   return { classes: classes.join("\n\n\n"), lines: lines.map(withoutTexts).join("\n") };
@@ -89,7 +89,8 @@ function aliasText(type: TypeModel, shape: Shape, names: Names): string {
 
 /**
  * A TypedDict. Keys that may be left out are in a class of their own, since `NotRequired` is not in Python 3.10; keys that
- * no attribute can be called are in the form that takes any.
+ * no attribute can be called are in the form that takes any. Of a union's options, which have no heirs, type checkers know
+ * then which one has a key.
  */
 function classText(type: TypeModel, shape: ObjectShape, names: Names): string {
   const name = names.get(type) ?? type.name;
@@ -105,11 +106,12 @@ function classText(type: TypeModel, shape: ObjectShape, names: Names): string {
   ].filter(({ fields }) => fields.length > 0);
   const all = [...parts.map(({ suffix }) => `_${name}${suffix}`).reverse(), ...bases];
   const lines = [
+    ...(type.isOption ? ["@final"] : []),
     `class ${name}(${all.length > 0 ? all.join(", ") : "TypedDict"}${alone && own.length > 0 ? ", total=False" : ""}):`,
     ...docText(type.description),
     ...own.filter((field) => !optional.includes(field)).flatMap((field) => fieldLines(field, names)),
   ];
-  if (lines.length === 1) lines.push("    pass");
+  if (lines.at(-1)?.startsWith("class ")) lines.push("    pass");
   return [
     ...parts.map(({ suffix, fields, print }) => print(`_${name}${suffix}`, fields, names)),
     lines.join("\n"),

@@ -25,14 +25,14 @@ const fail = (place: Place, problem: string, next?: string): never => {
 };
 
 /** The shape of a schema within another: an object with properties gets a name of its own. */
-function readShape(place: Place, schema: unknown): Shape {
+function readShape(place: Place, schema: unknown, isOption = false): Shape {
   const body = readBody(place, schema);
   if (body.kind !== "object") return body;
   const { module } = place.document;
   const title = isRecord(schema) && typeof schema.title === "string" ? typeName(schema.title) : "";
   const taken = place.build.taken.get(module) ?? new Set<string>();
   const name = takeName(title === "" ? place.name : title, taken);
-  const type: TypeModel = { name, module, description: descriptionOf(schema), shape: body };
+  const type: TypeModel = { name, module, description: descriptionOf(schema), isOption, shape: body };
   module.types.push(type);
   return { kind: "named", type };
 }
@@ -118,9 +118,10 @@ function readUnion(place: Place, schema: Schema): Shape {
   const at = inside(place, [keyword]);
   const options = schema[keyword];
   if (!Array.isArray(options) || options.length === 0) return fail(at, "it is not a list of schemas");
-  const of = options.map((option, index) =>
-    readShape(inside(at, [index], options.length === 1 ? place.name : place.name + variantName(option)), option),
-  );
+  const of = options.map((option, index) => {
+    const name = options.length === 1 ? place.name : place.name + variantName(option);
+    return readShape(inside(at, [index], name), option, true);
+  });
   return unionOf(of);
 }
 

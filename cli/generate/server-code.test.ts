@@ -98,6 +98,19 @@ describe("objects", () => {
     expect(names).toEqual(["APlain", "OwnName", "AEitherCat", "AEitherBark", "A"]);
   });
 
+  test("in Python those of a union alone are final, so that `in` tells them apart, and those that others can extend are not", () => {
+    const schema = {
+      $defs: {
+        Either: { anyOf: [object({ json: { type: "string" } }, "json"), { $ref: "#/$defs/Other" }] },
+        Other: object({ path: { type: "string" } }, "path"),
+      },
+    };
+    const text = code(schema, "python");
+    expect(text).toContain("from typing import TypeAlias, TypedDict, final\n");
+    expect(text).toContain("@final\nclass EitherJson(TypedDict):\n    json: str");
+    expect(text.match(/@final/g)).toHaveLength(1);
+  });
+
   test("joined by allOf they extend what they name and have the rest themselves", () => {
     const schema = {
       $defs: {

@@ -39,8 +39,16 @@ function named(schemas: Readonly<Record<string, unknown>>): Record<string, z.Zod
   return Object.fromEntries(pairs.sort(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-const { callSchema, entrySchema, valueSchema, failureSchema, checkResultSchema, retrySchema, taskOptionsSchema } =
-  common;
+const {
+  callSchema,
+  entrySchema,
+  valueSchema,
+  failureSchema,
+  checkResultSchema,
+  retrySchema,
+  taskOptionsSchema,
+  taskLimitSchema,
+} = common;
 
 /** The published files, by their path below `schemas/`, and the types that each defines. */
 const files: Readonly<Record<string, SchemaFile>> = {
@@ -64,7 +72,7 @@ const files: Readonly<Record<string, SchemaFile>> = {
   },
   "common/options": {
     title: "Options of task types, which a call may override",
-    types: { TaskOptions: taskOptionsSchema, Retry: retrySchema },
+    types: { TaskOptions: taskOptionsSchema, Retry: retrySchema, TaskLimit: taskLimitSchema },
   },
   "common/manifest": { title: "A release as it is registered", types: named(manifest) },
   "values/encoded": {
@@ -108,7 +116,12 @@ const files: Readonly<Record<string, SchemaFile>> = {
   },
   "task/from_program": {
     title: "Frames from a program to an agent",
-    types: { ...variants("t", task.programFrameSchema), ProgramFrame: task.programFrameSchema },
+    types: {
+      Offsets: task.offsetsSchema,
+      OutputFile: task.outputFileSchema,
+      ...variants("t", task.programFrameSchema),
+      ProgramFrame: task.programFrameSchema,
+    },
   },
   "task/from_agent": {
     title: "Frames from an agent to a program",

@@ -38,10 +38,11 @@ export const programEntrySchema = entrySchemaOf(programValueSchema);
 export type ProgramEntry = z.infer<typeof programEntrySchema>;
 
 const argsId = z.string().min(1).max(64);
-const offsets = z.object({ stdout: z.int().min(0), stderr: z.int().min(0) });
+/** T3: how long the files behind stdout and stderr are, in bytes. */
+export const offsetsSchema = z.object({ stdout: z.int().min(0), stderr: z.int().min(0) });
 
 /** A file that an output names by digest, to be stored before the output is reported. */
-const outputFileSchema = z.object({
+export const outputFileSchema = z.object({
   path: z.string(),
   sha256: sha256Schema,
   bytes: z.int().min(0).max(limits.fileBytesMax),
@@ -85,18 +86,24 @@ export const programFrameSchema = z.discriminatedUnion("t", [
   z.object({
     t: z.literal("done"),
     argsId,
-    offsets,
+    offsets: offsetsSchema,
     output: programValueSchema,
     given: z.int().min(0).exactOptional(),
     checks: z.array(checkResultSchema).exactOptional(),
     files: z.array(outputFileSchema).max(1_000).exactOptional(),
   }),
   /** A workflow that goes on as a new run with a fresh journal. */
-  z.object({ t: z.literal("restart"), argsId, offsets, input: programValueSchema, given: z.int().min(0) }),
+  z.object({
+    t: z.literal("restart"),
+    argsId,
+    offsets: offsetsSchema,
+    input: programValueSchema,
+    given: z.int().min(0),
+  }),
   z.object({
     t: z.literal("fail"),
     argsId,
-    offsets,
+    offsets: offsetsSchema,
     failure: failureSchema,
     given: z.int().min(0).exactOptional(),
     checks: z.array(checkResultSchema).exactOptional(),

@@ -10,10 +10,12 @@ from typing import Any
 from virtual_core import VirtualCore
 
 from salt._declare.registry import declared
-from salt._workflow.deps import WorkflowDeps
+from salt._messages.task.from_agent import Work
+from salt._messages.task.from_program import Offsets
+from salt._messages.task.values import Call, Entry, Value
+from salt._workflow.call import Outcome
+from salt._workflow.deps import FrameOfWorkflow, WorkEnd, WorkflowDeps
 from salt._workflow.execution import WorkflowExecution
-
-Frame = dict[str, Any]
 
 
 class TextsInMemory:
@@ -35,28 +37,30 @@ class FakeJournal:
     """Entries in order, and calls by key, with whether they have settled."""
 
     def __init__(self) -> None:
-        self.entries: list[Frame] = []
-        self.calls: dict[str, Frame] = {}
-        self.settled: dict[str, Frame] = {}
+        self.entries: list[Entry] = []
+        self.calls: dict[str, Call] = {}
+        self.settled: dict[str, Outcome] = {}
         self.append({"e": "note", "kind": "opened"})
 
-    def append(self, entry: Frame) -> None:
+    def append(self, entry: dict[str, Any]) -> None:
+        """Gives an entry its place."""
         p = len(self.entries) + 1
-        self.entries.append({**entry, "p": p, "at": 10_000 + p})
+        placed: Any = {**entry, "p": p, "at": 10_000 + p}
+        self.entries.append(placed)
 
-    def call(self, call: Frame) -> None:
+    def call(self, call: Call) -> None:
         known = self.calls.get(call["key"])
         if known is not None:
             assert (known["digest"], known["kind"]) == (call["digest"], call["kind"]), call["key"]
             return
         self.calls[call["key"]] = call
-        head = {name: call[name] for name in ("key", "kind", "digest")}
-        self.append({"e": "called", "name": call.get("name", "sleep"), **head})
+        name = "sleep" if call["kind"] == "sleep" else call["name"]
+        self.append({"e": "called", "name": name, "key": call["key"], "kind": call["kind"], "digest": call["digest"]})
 
-    def open(self) -> list[Frame]:
+    def open(self) -> list[Call]:
         return [call for key, call in self.calls.items() if key not in self.settled]
 
-    def settle(self, key: str, outcome: Frame) -> None:
+    def settle(self, key: str, outcome: Outcome) -> None:
         if key in self.calls and key not in self.settled:
             self.append({"e": "settled", "key": key, **outcome})
             self.settled[key] = outcome
@@ -68,16 +72,16 @@ class FakeWork:
     _names = itertools.count()
 
     def __init__(self, core: VirtualCore, journal: FakeJournal, *, name: str, input: Any, replay_end: int = 0) -> None:
-        self.sent: list[Frame] = []
+        self.sent: list[Call] = []
         self.asked: list[str] = []
-        self.end: Frame | None = None
+        self.end: WorkEnd | None = None
         self.given = 0
         self.parks = 0
         self.warnings: list[str] = []
         self._awaited: set[str] = set()
         self._journal = journal
         self._replay_end = replay_end
-        work = {
+        work: Work = {
             "t": "work",
             "argsId": "w",
             "kind": "workflow",
@@ -91,7 +95,7 @@ class FakeWork:
             "journalEnd": replay_end,
             "parkAfterMs": 1_000,
         }
-        deps = WorkflowDeps(core, TextsInMemory(), self._receive, self._ended, self.warnings.append)
+        deps = WorkflowDeps(core, TextsInMemory(), self._receive, self._ended, _no_offsets, self.warnings.append)
         self.execution = WorkflowExecution(deps, work)
         self.execution.start(declared.workflows[name])
 
@@ -104,20 +108,23 @@ class FakeWork:
 
     def give_values(self) -> None:
         asked, self.asked = self.asked, []
-        outcomes = {key: self._journal.settled.get(key, {}) for key in asked}
-        values = {key: outcome["value"] for key, outcome in outcomes.items() if "value" in outcome}
+        outcomes = {key: self._journal.settled[key] for key in asked if key in self._journal.settled}
+        values: dict[str, Value] = {key: one["value"] for key, one in outcomes.items() if "value" in one}
         self.execution.receive({"t": "values", "argsId": "w", "values": values})
 
     def accept(self) -> None:
         self.execution.receive({"t": "accepted", "argsId": "w", "calls": len(self.sent)})
 
-    def _as_given(self, entry: Frame) -> Frame:
-        is_with_value = entry["e"] != "settled" or entry["p"] <= self._replay_end or entry["key"] in self._awaited
-        if is_with_value or self._journal.calls[entry["key"]]["kind"] == "event":
+    def _as_given(self, entry: Entry) -> Entry:
+        if entry["e"] != "settled" or entry["p"] <= self._replay_end or entry["key"] in self._awaited:
             return entry
-        return {name: part for name, part in entry.items() if name != "value"}
+        if self._journal.calls[entry["key"]]["kind"] == "event":
+            return entry
+        bare = entry.copy()
+        bare.pop("value", None)
+        return bare
 
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: FrameOfWorkflow) -> None:
         if frame["t"] == "park":
             self.parks += 1
         elif frame["t"] == "calls":
@@ -128,8 +135,12 @@ class FakeWork:
             self.asked += [key for key in frame["keys"] if key in given]
             self._awaited.update(key for key in frame["keys"] if key not in given)
 
-    def _ended(self, end: Frame) -> None:
+    def _ended(self, end: WorkEnd) -> None:
         self.end = end
+
+
+def _no_offsets() -> Offsets:
+    return {"stdout": 0, "stderr": 0}
 
 
 def happen(journal: FakeJournal, chance: random.Random) -> None:
@@ -145,14 +156,14 @@ def happen(journal: FakeJournal, chance: random.Random) -> None:
     if not calls:
         return
     call = chance.choice(calls)
-    key, kind = call["key"], call["kind"]
-    if kind == "sleep":
+    key = call["key"]
+    if call["kind"] == "sleep":
         journal.settle(key, {"outcome": "succeeded"})
-    elif kind == "signal" and "timeoutMs" in call:
+    elif call["kind"] == "signal" and "timeoutMs" in call:
         journal.settle(key, {"outcome": "timedOut"})
-    elif kind == "signal":
+    elif call["kind"] == "signal":
         journal.append({"e": "signal", "id": f"w{len(journal.entries)}", "name": call["name"], "value": {"json": "1"}})
-    elif call.get("name") == "flaky" and chance.random() < 0.5:
+    elif call["name"] == "flaky" and chance.random() < 0.5:
         journal.settle(key, {"outcome": "failed", "failure": {"type": "Flaky", "message": "broke", "retryable": True}})
     else:
         journal.settle(key, {"outcome": "succeeded", "value": {"json": json.dumps(f"{key}!")}})

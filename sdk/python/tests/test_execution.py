@@ -209,11 +209,15 @@ def test_c22_warns_at_10_000_calls_and_fails_with_journal_too_long_beyond_50_000
 
 def test_c22_lists_up_to_256_refs_in_the_call_and_more_in_a_value_of_their_own_under_the_same_digest() -> None:
     few = Stand("x_refs", limits.refs_inline_max)
-    assert len(few.work.sent[-1]["refs"]) == limits.refs_inline_max
+    call = few.work.sent[-1]
+    assert call["kind"] == "task"
+    assert len(call["refs"]) == limits.refs_inline_max
     few.close()
     many = Stand("x_refs", limits.refs_inline_max + 1)
     call = many.work.sent[-1]
+    assert call["kind"] == "task"
     keys = [f"x_noop#{n + 1}" for n in range(limits.refs_inline_max + 1)]
+    assert "json" in call["manyRefs"]
     assert json.loads(call["manyRefs"]["json"]) == keys
     text = json.dumps([{"$salt": "ref", "v": key} for key in keys], separators=(",", ":"))
     assert call["digest"] == hashlib.sha256(text.encode()).hexdigest()
@@ -255,7 +259,9 @@ def test_a_wrong_use_fails_by_its_name_not_to_be_retried(what: str, value: Any, 
 
 def test_a_call_says_what_its_task_type_would() -> None:
     stand = Stand("x_does", {"what": "limited", "value": 3})
-    assert stand.work.sent[0]["options"] == {"limit": {"name": "door", "max": 3}, "onLeaseLost": "stop"}
+    call = stand.work.sent[0]
+    assert call["kind"] == "task"
+    assert call["options"] == {"limit": {"name": "door", "max": 3}, "onLeaseLost": "stop"}
     stand.close()
 
 
@@ -286,6 +292,7 @@ def test_l2_asyncios_timers_are_durable_pauses() -> None:
     stand.work.give(9)
     stand.core.rest()
     assert stand.work.end is not None
+    assert stand.work.end["t"] == "done"
     assert stand.work.end["output"] == {"json": '"too late"'}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from salt import NonRetryableError, SaltError, TaskFailed, limits
+from salt._messages.common.outcomes import Failure
 from salt.failure import failure_of
 
 
@@ -41,7 +42,7 @@ def caught(error: BaseException, cause: BaseException | None = None) -> BaseExce
     ids=lambda value: type(value).__name__,
 )
 def test_class_message_and_details(error: BaseException, expected: dict[str, Any]) -> None:
-    failure = failure_of(caught(error))
+    failure: dict[str, Any] = {**failure_of(caught(error))}
     assert {name: failure[name] for name in expected} == expected
 
 
@@ -56,8 +57,11 @@ def test_causes_are_kept_five_deep_and_a_chain_that_contains_itself_ends() -> No
 
 def test_a54_message_and_stack_are_cut_to_their_limits_as_the_other_end_counts_them() -> None:
     failure = failure_of(caught(ValueError("\ud800" + "😀" * 100_000)))
-    for name, most in (("message", limits.message_chars_max), ("stack", limits.stack_chars_max)):
-        units = len(failure[name].encode("utf-16-le")) // 2
+    for text, most in (
+        (failure["message"], limits.message_chars_max),
+        (failure["stack"], limits.stack_chars_max),
+    ):
+        units = len(text.encode("utf-16-le")) // 2
         assert most - 2 <= units <= most
 
 
@@ -78,7 +82,7 @@ def test_the_traceback_is_the_projects_own_with_short_paths_and_notes() -> None:
 
 
 def test_task_failed_carries_what_the_task_raised_as_its_cause() -> None:
-    cause = {"type": "KeyError", "message": "k", "retryable": True}
+    cause: Failure = {"type": "KeyError", "message": "k", "retryable": True}
     error = TaskFailed("score#1", "score", {"type": "ValueError", "message": "no", "retryable": True, "cause": cause})
     failure = failure_of(error)
     assert failure["message"] == "'score#1' failed: ValueError: no"

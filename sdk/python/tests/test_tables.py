@@ -10,6 +10,8 @@ import pytest
 
 import salt
 from salt._declare.registry import declared
+from salt._messages.task.from_agent import Work
+from salt._messages.task.from_program import Emit, Progress
 from salt._program.texts import TextsOnDisk
 from salt._task.context import TaskContext
 from salt._task.execute import execute_task
@@ -65,18 +67,28 @@ class Host:
     def __init__(self) -> None:
         self.files: dict[str, str] = {}
 
-    def say(self, frame: dict[str, Any]) -> None: ...
+    def say(self, frame: Progress | Emit) -> None: ...
 
     def fetch(self, args_id: str, file: salt.FileValue) -> str:
         return self.files[file.sha256]
 
 
-def execute(host: Host, folder: Path, name: str, text: str) -> dict[str, Any]:
+def execute(host: Host, folder: Path, name: str, text: str) -> Any:
     work_folder = folder / name
     work_folder.mkdir()
-    work = {"argsId": "a", "name": name, "task": "t", "attempt": 1, "input": {"json": text}, "folder": str(work_folder)}
-    end = execute_task(TaskContext(host, work), work, declared.tasks[name], host.texts)
-    host.files.update({file["sha256"]: file["path"] for file in end.get("files", ())})
+    work: Work = {
+        "t": "work",
+        "argsId": "a",
+        "kind": "task",
+        "name": name,
+        "task": "t",
+        "attempt": 1,
+        "input": {"json": text},
+        "folder": str(work_folder),
+    }
+    end = execute_task(TaskContext(host, work), work, declared.tasks[name], host.texts)({"stdout": 0, "stderr": 0})
+    if end["t"] == "done":
+        host.files.update({file["sha256"]: file["path"] for file in end.get("files", ())})
     return end
 
 

@@ -45,7 +45,7 @@ def pairs(value: list[list[Any]]) -> list[tuple[Any, Any]]:
 
 
 def error(value: dict[str, Any]) -> RemoteError:
-    made = RemoteError({"type": value["type"], "message": value["message"]})
+    made = RemoteError({"type": value["type"], "message": value["message"], "retryable": True})
     made.__cause__ = build(value["cause"]) if "cause" in value else None
     return made
 

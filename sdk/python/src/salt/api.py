@@ -99,7 +99,7 @@ def sleep(time: Seconds, *, key: str | None = None) -> Ref[None]:
     """A durable pause of so many seconds, or of a timedelta: the run may be parked, and need no process, meanwhile."""
     ms = max(0.0, milliseconds("sleep", time))
     ambient = current_workflow("sleep")
-    return ambient.execution.call(Body("sleep", "sleep", wait={"forMs": plain_number(ms)}), key, ambient.shielded)
+    return ambient.execution.call(Body("sleep", "sleep", for_ms=plain_number(ms)), key, ambient.shielded)
 
 
 def sleep_until(time: dt.datetime, *, key: str | None = None) -> Ref[None]:
@@ -108,9 +108,7 @@ def sleep_until(time: dt.datetime, *, key: str | None = None) -> Ref[None]:
         raise ValueError("Cannot sleep until that time: it has no time zone.")
     until_ms = (time - dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)) / dt.timedelta(milliseconds=1)
     ambient = current_workflow("sleep_until")
-    return ambient.execution.call(
-        Body("sleep", "sleep", wait={"untilMs": plain_number(until_ms)}), key, ambient.shielded
-    )
+    return ambient.execution.call(Body("sleep", "sleep", until_ms=plain_number(until_ms)), key, ambient.shielded)
 
 
 @overload
@@ -127,7 +125,7 @@ def wait_for_signal(name: str, *, type: Any = None, timeout: Seconds | None = No
     """
     checked_name("signal", name)
     ambient = current_workflow("wait_for_signal")
-    body = Body("signal", name, wait=_timeout(f"wait for signal '{name}'", timeout))
+    body = Body("signal", name, timeout_ms=_timeout_ms(f"wait for signal '{name}'", timeout))
     return ambient.execution.call(body, key, ambient.shielded, _acceptor(f"signal '{name}'", type))
 
 
@@ -164,13 +162,13 @@ def wait_for_event(
     """
     checked_name("event", name)
     ambient = current_workflow("wait_for_event")
-    matched = {} if match is None else {"match": dict(match)}
-    body = Body("event", name, wait={**matched, **_timeout(f"wait for event '{name}'", timeout)})
+    timeout_ms = _timeout_ms(f"wait for event '{name}'", timeout)
+    body = Body("event", name, timeout_ms=timeout_ms, match=None if match is None else dict(match))
     return ambient.execution.call(body, key, ambient.shielded, _acceptor(f"event '{name}'", type))
 
 
-def _timeout(what: str, timeout: Seconds | None) -> dict[str, Any]:
-    return {} if timeout is None else {"timeoutMs": plain_number(max(0.0, milliseconds(what, timeout)))}
+def _timeout_ms(what: str, timeout: Seconds | None) -> float | None:
+    return None if timeout is None else plain_number(max(0.0, milliseconds(what, timeout)))
 
 
 def now() -> dt.datetime:

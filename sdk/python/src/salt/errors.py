@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-Failure = dict[str, Any]
-"""Why a task failed, as journals hold it: `type`, `message`, `retryable`, and perhaps `stack`, `cause`, `details`."""
+if TYPE_CHECKING:
+    from ._messages.common.outcomes import Failure
 
 
 class SaltError(Exception):
@@ -73,13 +73,14 @@ class RemoteError(Exception):
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure["message"])
-        self.type: str = failure["type"]
-        self.message: str = failure["message"]
-        self.retryable: bool = failure.get("retryable", True)
-        self.stack: str | None = failure.get("stack")
+        self.type = failure["type"]
+        self.message = failure["message"]
+        self.retryable = failure.get("retryable", True)
+        self.stack = failure.get("stack")
         self.details: Any = failure.get("details")
-        if failure.get("cause") is not None:
-            self.__cause__ = RemoteError(failure["cause"])
+        cause = failure.get("cause")
+        if cause is not None:
+            self.__cause__ = RemoteError(cause)
 
 
 class TaskFailed(Exception):

@@ -6,11 +6,14 @@ import json
 import os
 import sys
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import limits
 from ._values.paths import well_formed
-from .errors import Failure, RemoteError, SaltError
+from .errors import RemoteError, SaltError
+
+if TYPE_CHECKING:
+    from ._messages.common.outcomes import Failure
 
 _causes_max = 5
 _details_chars_max = 16 * 1024

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import limits
 from .._values.paths import well_formed
 from ..failure import message_of
+
+if TYPE_CHECKING:
+    from .._messages.common.outcomes import CheckResult
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class check:
         return CheckFinding("fail", message, details)
 
 
-def result_of(name: str, answer: Any) -> dict[str, Any]:
+def result_of(name: str, answer: Any) -> CheckResult:
     """A check's result as the protocol has it."""
     if isinstance(answer, (bool, int)) and answer in (True, False):
         return {"name": name, "result": "pass" if answer else "fail"}
@@ -50,7 +53,7 @@ def result_of(name: str, answer: Any) -> dict[str, Any]:
         return result_of(name, bool(answer))
     if not isinstance(answer, CheckFinding):
         return {"name": name, "result": "fail", "message": "the check answered neither True, False nor a finding"}
-    result: dict[str, Any] = {"name": name, "result": answer.result}
+    result: CheckResult = {"name": name, "result": answer.result}
     if answer.message is not None:
         result["message"] = well_formed(answer.message)[: limits.message_chars_max]
     if answer.details is not None:
@@ -58,6 +61,6 @@ def result_of(name: str, answer: Any) -> dict[str, Any]:
     return result
 
 
-def result_of_error(name: str, error: Exception) -> dict[str, Any]:
+def result_of_error(name: str, error: Exception) -> CheckResult:
     """A check that raises has failed."""
     return {"name": name, "result": "fail", "message": message_of(error)[: limits.message_chars_max]}

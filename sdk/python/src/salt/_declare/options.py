@@ -5,12 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from .. import limits
 from .._values.paths import quoted
 from ..errors import SaltError
+
+if TYPE_CHECKING:
+    from .._messages.common.options import TaskLimit, TaskOptions, TaskOptionsRetry
+
+Word = TypeVar("Word", bound=str)
 
 Seconds = float | int | dt.timedelta
 """A length of time: seconds, or a timedelta."""
@@ -46,18 +52,14 @@ class Limit:
     max: int
 
 
-class TaskOptions(TypedDict, total=False):
-    """Options that a task type declares and a call may override."""
+class WorkflowOptions(TypedDict, total=False):
+    """What a workflow declares besides its name and its types, as the manifest has it."""
 
-    retry: Retry | int
-    attempt_timeout: Seconds
-    queue_timeout: Seconds
-    priority: int
-    process: Literal["warm", "fresh"]
+    description: str
+    runTimeoutMs: int
+    isolate: bool
     pool: str
     labels: dict[str, str]
-    limit: Limit
-    on_lease_lost: Literal["continue", "stop"]
 
 
 def milliseconds(what: str, time: Seconds) -> float:
@@ -91,38 +93,31 @@ def _shown(name: Any) -> str:
     return quoted(name) if isinstance(name, str) else repr(name)
 
 
-def task_options(what: str, given: dict[str, Any]) -> dict[str, Any]:
+def task_options(what: str, given: dict[str, Any]) -> TaskOptions:
     """The options as the protocol has them. Raises SaltError `BadRequest` naming the one that is not valid."""
-    options: dict[str, Any] = {}
+    options: TaskOptions = {}
     for name, value in given.items():
-        reader = _readers.get(name)
-        if reader is None:
+        read = _readers.get(name)
+        if read is None:
             raise SaltError("BadRequest", f"Cannot {what}: {name} is not an option.")
-        key, read = reader
         try:
-            options[key] = read(value)
+            options.update(read(value))
         except (ValueError, TypeError, AttributeError) as error:
             raise SaltError("BadRequest", f"Cannot {what}: {name}: {error}.") from None
     return options
 
 
-def _whole(least: int, most: int) -> Any:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"expected a whole number from {least} to {most}, not {value!r}")
-        return value
-
-    return read
+def _whole(value: Any, least: int, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise ValueError(f"expected a whole number from {least} to {most}, not {value!r}")
+    return value
 
 
-def _duration(most_ms: float) -> Any:
-    def read(value: Any) -> int:
-        ms = milliseconds("use it", value)
-        if not 0 < ms <= most_ms:
-            raise ValueError(f"expected more than 0 and at most {most_ms / 1000:g} seconds, not {value!r}")
-        return max(1, round(ms))
-
-    return read
+def _duration(value: Any, most_ms: float) -> int:
+    ms = milliseconds("use it", value)
+    if not 0 < ms <= most_ms:
+        raise ValueError(f"expected more than 0 and at most {most_ms / 1000:g} seconds, not {value!r}")
+    return max(1, round(ms))
 
 
 def _pause(value: Any) -> int:
@@ -138,28 +133,29 @@ def _factor(value: Any) -> float:
     return value
 
 
-def _retry(value: Any) -> dict[str, Any]:
+def _retry(value: Any) -> TaskOptionsRetry:
     retry = Retry(attempts=value) if isinstance(value, int) else value
-    parts = {
-        "attempts": (retry.attempts, _whole(1, 1_000)),
-        "backoffMs": (retry.backoff, _pause),
-        "factor": (retry.factor, _factor),
-        "backoffMaxMs": (retry.backoff_max, _pause),
-    }
-    return {name: read(part) for name, (part, read) in parts.items() if part is not None}
+    options: TaskOptionsRetry = {}
+    if retry.attempts is not None:
+        options["attempts"] = _whole(retry.attempts, 1, 1_000)
+    if retry.backoff is not None:
+        options["backoffMs"] = _pause(retry.backoff)
+    if retry.factor is not None:
+        options["factor"] = _factor(retry.factor)
+    if retry.backoff_max is not None:
+        options["backoffMaxMs"] = _pause(retry.backoff_max)
+    return options
 
 
-def _one_of(first: str, second: str) -> Any:
-    def read(value: Any) -> str:
-        if value not in (first, second):
-            raise ValueError(f"expected '{first}' or '{second}', not {value!r}")
-        return str(value)
-
-    return read
+def _one_of(value: Any, first: Word, second: Word) -> Word:
+    for word in (first, second):
+        if value == word:
+            return word
+    raise ValueError(f"expected '{first}' or '{second}', not {value!r}")
 
 
-def _limit(value: Any) -> dict[str, Any]:
-    return {"name": _name(value.name), "max": _whole(1, 1_000)(value.max)}
+def _limit(value: Any) -> TaskLimit:
+    return {"name": _name(value.name), "max": _whole(value.max, 1, 1_000)}
 
 
 def _name(value: Any) -> str:
@@ -178,27 +174,31 @@ def _labels(value: Any) -> dict[str, str]:
     return labels
 
 
-_readers: dict[str, tuple[str, Any]] = {
-    "retry": ("retry", _retry),
-    "attempt_timeout": ("attemptTimeoutMs", _duration(30 * 24 * 3600_000)),
-    "queue_timeout": ("queueTimeoutMs", _duration(2**53)),
-    "priority": ("priority", _whole(-100, 100)),
-    "process": ("process", _one_of("warm", "fresh")),
-    "pool": ("pool", _name),
-    "labels": ("labels", _labels),
-    "limit": ("limit", _limit),
-    "on_lease_lost": ("onLeaseLost", _one_of("continue", "stop")),
+_readers: dict[str, Callable[[Any], TaskOptions]] = {
+    "retry": lambda value: {"retry": _retry(value)},
+    "attempt_timeout": lambda value: {"attemptTimeoutMs": _duration(value, 30 * 24 * 3600_000)},
+    "queue_timeout": lambda value: {"queueTimeoutMs": _duration(value, 2**53)},
+    "priority": lambda value: {"priority": _whole(value, -100, 100)},
+    "process": lambda value: {"process": _one_of(value, "warm", "fresh")},
+    "pool": lambda value: {"pool": _name(value)},
+    "labels": lambda value: {"labels": _labels(value)},
+    "limit": lambda value: {"limit": _limit(value)},
+    "on_lease_lost": lambda value: {"onLeaseLost": _one_of(value, "continue", "stop")},
 }
 
 
 def workflow_options(
-    run_timeout: Seconds | None, isolate: bool, pool: str | None, labels: dict[str, str] | None
-) -> dict[str, Any]:
+    description: str | None,
+    run_timeout: Seconds | None,
+    isolate: bool,
+    pool: str | None,
+    labels: dict[str, str] | None,
+) -> WorkflowOptions:
     """The options of a workflow as the manifest has them. Raises SaltError `BadRequest`."""
-    options: dict[str, Any] = {}
+    options: WorkflowOptions = {} if description is None else {"description": description}
     try:
         if run_timeout is not None:
-            options["runTimeoutMs"] = _duration(2**53)(run_timeout)
+            options["runTimeoutMs"] = _duration(run_timeout, 2**53)
         if isolate:
             options["isolate"] = True
         if pool is not None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._values.paths import quoted
 from ..errors import SaltError
-from .options import name_pattern
+from .options import WorkflowOptions, name_pattern
 from .signature import Signature
+
+if TYPE_CHECKING:
+    from .._messages.common.options import TaskOptions
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,7 @@ class TaskDefinition:
     description: str | None
     signature: Signature
     checks: tuple[tuple[str, Callable[..., Any]], ...]
-    options: dict[str, Any]
+    options: TaskOptions
 
 
 @dataclass(frozen=True)
@@ -28,9 +31,8 @@ class WorkflowDefinition:
     """A workflow as declared, with its types forgotten."""
 
     name: str
-    description: str | None
     signature: Signature
-    options: dict[str, Any]
+    options: WorkflowOptions
 
 
 @dataclass

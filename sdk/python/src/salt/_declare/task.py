@@ -6,6 +6,7 @@ import functools
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from .._workflow.deps import CallSite
 from .._workflow.ref import Ref
 from ..ambient import current_workflow
 from ..errors import SaltError
@@ -28,11 +29,11 @@ class Task(Generic[P, R]):
     comes into it. `name` is its name in the project.
     """
 
-    def __init__(self, fn: Callable[P, Any], name: str, site: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, fn: Callable[P, Any], name: str, site: CallSite | None = None) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = name
-        self._site = dict(site or {})
+        self._site: CallSite = site or {}
         self._signature: Signature = declared.tasks[name].signature
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Ref[R]:
@@ -42,7 +43,7 @@ class Task(Generic[P, R]):
             error.args = (f"{error.args[0]} Its function alone is {self.name}.fn.",)
             raise
         argument = self._signature.bind(args, kwargs)
-        site: Any = {**self._site, "shielded": ambient.shielded}
+        site: CallSite = {**self._site, "shielded": ambient.shielded}
         accept = accept_output(self._signature, self.name)
         return ambient.execution.call_named("task", self.name, argument, site, accept)
 

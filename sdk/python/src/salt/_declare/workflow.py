@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from .._workflow.deps import CallSite
 from .._workflow.ref import Ref
 from ..ambient import current_workflow
 from .options import Seconds, workflow_options
@@ -20,17 +21,17 @@ R = TypeVar("R")
 class Workflow(Generic[P, R]):
     """A workflow. Called in another workflow it opens a child run and returns the ref of its output."""
 
-    def __init__(self, fn: Callable[P, Any], name: str, site: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, fn: Callable[P, Any], name: str, site: CallSite | None = None) -> None:
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = name
-        self._site = dict(site or {})
+        self._site: CallSite = site or {}
         self._signature: Signature = declared.workflows[name].signature
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Ref[R]:
         ambient = current_workflow(f"workflow '{self.name}'")
         argument = self._signature.bind(args, kwargs)
-        site: Any = {**self._site, "shielded": ambient.shielded}
+        site: CallSite = {**self._site, "shielded": ambient.shielded}
         accept = accept_output(self._signature, self.name)
         return ambient.execution.call_named("workflow", self.name, argument, site, accept)
 
@@ -86,9 +87,8 @@ def workflow(
         declared.add_workflow(
             WorkflowDefinition(
                 workflow_name,
-                description_of(fn, description),
                 Signature(f"workflow '{workflow_name}'", fn),
-                workflow_options(run_timeout, isolate, pool, labels),
+                workflow_options(description_of(fn, description), run_timeout, isolate, pool, labels),
             )
         )
         return Workflow(fn, workflow_name)

@@ -10,14 +10,18 @@ import re
 import shutil
 import sys
 import tempfile
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .._declare.registry import Registry, WorkflowDefinition
 from .._program.system_core import SystemCore
-from .._program.texts import ProgramValue, text_of
-from ..errors import Failure, InvalidInput
+from .._program.texts import text_of
+from ..errors import InvalidInput
 from .run import LocalDeps, LocalEnd, LocalRun
 from .tasks import LocalTasks
+
+if TYPE_CHECKING:
+    from .._messages.common.outcomes import Failure
+    from .._messages.task.values import Value
 
 exit_codes = {"succeeded": 0, "stuck": 1, "usage": 2, "not_found": 3, "failed": 6, "interrupted": 130}
 usage = "Usage: main run <workflow> [--input '<json>'] [--signal <name>[='<json>']]… [--quiet]"
@@ -65,8 +69,8 @@ def run_command(registry: Registry, args: list[str]) -> int:
 def _run(
     registry: Registry,
     name: str,
-    input: ProgramValue,
-    signals: list[tuple[str, ProgramValue]],
+    input: Value,
+    signals: list[tuple[str, Value]],
     folder: str,
     *,
     quiet: bool,
@@ -110,7 +114,7 @@ def _json(what: str, text: str) -> str:
     return text
 
 
-def _signal(text: str) -> tuple[str, ProgramValue]:
+def _signal(text: str) -> tuple[str, Value]:
     name, _, value = text.partition("=")
     if not name:
         raise _Usage(f"--signal takes name='<json>', not {text}")
@@ -142,5 +146,6 @@ def _explain(workflow: str, end: LocalEnd) -> str:
 
 def _failure_text(failure: Failure) -> str:
     text = f"{failure['type']}: {failure['message']}"
-    own: str = failure["stack"] if failure["message"] in failure.get("stack", "") else text
+    stack = failure.get("stack", "")
+    own = stack if failure["message"] in stack else text
     return f"{own}\n  caused by {_failure_text(failure['cause'])}" if "cause" in failure else own

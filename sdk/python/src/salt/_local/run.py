@@ -9,19 +9,24 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from .._declare.registry import Registry
-from .._program.texts import ProgramValue, text_of
-from .._workflow.deps import WorkflowDeps
+from .._program.texts import text_of
+from .._workflow.call import Outcome
+from .._workflow.deps import FrameOfWorkflow, WorkEnd, WorkflowDeps
 from .._workflow.execution import WorkflowExecution
-from ..errors import CancelledError, Failure, UnknownTaskType
+from ..errors import CancelledError, UnknownTaskType
 from ..failure import failure_of
 from ..ports import Core
-from .journal import LocalJournal, Outcome
+from .journal import LocalJournal
 from .tasks import LocalTask, LocalTasks
 
-Frame = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.common.outcomes import Failure
+    from .._messages.task.from_agent import Accepted, Work
+    from .._messages.task.from_program import Done, Fail
+    from .._messages.task.values import Call, Entry, SleepCall, TaskCall, Value, WorkflowCall
 
 _stuck_after_ms = 20
 """Rest that a workflow must have had before it counts as stuck."""
@@ -32,7 +37,7 @@ class LocalEnd:
     """How a run ended. `stuck`: nothing will ever come to what it awaits."""
 
     kind: Literal["succeeded", "failed", "stuck"]
-    output: ProgramValue | None = None
+    output: Value | None = None
     failure: Failure | None = None
     awaiting: tuple[str, ...] = ()
 
@@ -53,9 +58,7 @@ Told = Callable[[LocalEnd], None]
 class LocalRun:
     """Everything happens on the loop's thread. `told` gets how it ended, once."""
 
-    def __init__(
-        self, deps: LocalDeps, name: str, input: ProgramValue, signals: list[tuple[str, ProgramValue]], told: Told
-    ) -> None:
+    def __init__(self, deps: LocalDeps, name: str, input: Value, signals: list[tuple[str, Value]], told: Told) -> None:
         self._deps = deps
         self._name = name
         self._input = input
@@ -64,12 +67,12 @@ class LocalRun:
         self._journal = LocalJournal(deps.core, self._deliver)
         self._children: dict[str, LocalRun] = {}
         self._tasks: dict[str, LocalTask] = {}
-        self._pending: list[Frame] = []
+        self._pending: list[Entry] = []
         self._sent = 0
         self._is_over = False
         self._execution: WorkflowExecution | None = None
 
-    def start(self, refs: dict[str, ProgramValue] | None = None) -> None:
+    def start(self, refs: dict[str, Value] | None = None) -> None:
         """A workflow that restarts goes on as a new run."""
         definition = self._deps.registry.workflows.get(self._name)
         if definition is None:
@@ -77,7 +80,7 @@ class LocalRun:
             self._end(LocalEnd("failed", failure=failure_of(error)))
             return
         core, tasks = self._deps.core, self._deps.tasks
-        work = {
+        work: Work = {
             "t": "work",
             "argsId": "run",
             "kind": "workflow",
@@ -91,18 +94,22 @@ class LocalRun:
             "openedAtMs": core.now_ms(),
             "parkAfterMs": _stuck_after_ms,
         }
-        deps = WorkflowDeps(core, tasks.texts, self._receive, self._ended, lambda text: tasks.tell(f"! {text}"))
+
+        def warn(text: str) -> None:
+            tasks.tell(f"! {text}")
+
+        deps = WorkflowDeps(core, tasks.texts, self._receive, self._ended, tasks.offsets, warn)
         self._execution = WorkflowExecution(deps, work)
         for name, value in self._signals:
-            self._journal.append({"e": "signal", "id": name, "name": name, "value": value})
+            self._journal.signal(name, value)
         self._execution.start(definition)
 
     def cancel(self, reason: str) -> None:
         if not self._is_over:
-            self._journal.append({"e": "cancel", "reason": reason})
-            self._stop_calls(reason, lambda call: not call.get("shielded"))
+            self._journal.cancel(reason)
+            self._stop_calls(reason, lambda call: not _is_shielded(call))
 
-    def _deliver(self, entry: Frame) -> None:
+    def _deliver(self, entry: Entry) -> None:
         """Entries reach the program in a later turn, as they would over a socket."""
         self._pending.append(entry)
         if len(self._pending) == 1:
@@ -113,7 +120,7 @@ class LocalRun:
         if self._execution is not None:
             self._execution.receive({"t": "settled", "argsId": "run", "entries": entries})
 
-    def _receive(self, frame: Frame) -> None:
+    def _receive(self, frame: FrameOfWorkflow) -> None:
         if frame["t"] == "park":
             self._rest(frame["awaiting"])
         if frame["t"] != "calls":
@@ -123,7 +130,7 @@ class LocalRun:
             if self._journal.call(call):
                 self._begin(call)
         sent = self._sent
-        accepted = {"t": "accepted", "argsId": "run", "calls": sent}
+        accepted: Accepted = {"t": "accepted", "argsId": "run", "calls": sent}
         self._deps.core.soon(lambda: self._execution.receive(accepted) if self._execution else None)
 
     def _rest(self, awaiting: list[str]) -> None:
@@ -132,31 +139,31 @@ class LocalRun:
             return
         self._end(LocalEnd("stuck", awaiting=tuple(awaiting)))
 
-    def _begin(self, call: Frame) -> None:
-        kind, key = call["kind"], call["key"]
-        if kind in ("task", "workflow"):
+    def _begin(self, call: Call) -> None:
+        if call["kind"] == "task" or call["kind"] == "workflow":
             self._deps.active += 1
             self._gather_refs(call, self._refs_of(call), {})
-            return
-        wait_ms = self._sleep_ms(call) if kind == "sleep" else call.get("timeoutMs")
-        if wait_ms is None:
-            return
+        elif call["kind"] == "sleep":
+            self._settle_after(self._sleep_ms(call), call["key"], {"outcome": "succeeded"})
+        elif "timeoutMs" in call:
+            self._settle_after(call["timeoutMs"], call["key"], {"outcome": "timedOut"})
+
+    def _settle_after(self, wait_ms: float, key: str, outcome: Outcome) -> None:
         self._deps.active += 1
-        outcome = {"outcome": "succeeded" if kind == "sleep" else "timedOut"}
         self._deps.core.after(wait_ms, lambda: self._settle(key, outcome))
 
-    def _sleep_ms(self, call: Frame) -> float:
+    def _sleep_ms(self, call: SleepCall) -> float:
         if "forMs" in call:
-            return float(call["forMs"])
-        return max(0.0, float(call.get("untilMs", 0)) - self._deps.core.now_ms())
+            return call["forMs"]
+        return max(0.0, call.get("untilMs", 0) - self._deps.core.now_ms())
 
-    def _refs_of(self, call: Frame) -> list[str]:
+    def _refs_of(self, call: TaskCall | WorkflowCall) -> list[str]:
         if "manyRefs" in call:
             keys: list[str] = json.loads(text_of(self._deps.tasks.texts, call["manyRefs"]))
             return keys
         return list(call.get("refs", ()))
 
-    def _gather_refs(self, call: Frame, left: list[str], refs: dict[str, ProgramValue]) -> None:
+    def _gather_refs(self, call: TaskCall | WorkflowCall, left: list[str], refs: dict[str, Value]) -> None:
         """Waits for one ref after another, without recursion where they have settled."""
         while left:
             key, ready = left.pop(), [False]
@@ -176,9 +183,9 @@ class LocalRun:
                 return
         self._execute(call, refs)
 
-    def _execute(self, call: Frame, refs: dict[str, ProgramValue]) -> None:
+    def _execute(self, call: TaskCall | WorkflowCall, refs: dict[str, Value]) -> None:
         key = call["key"]
-        if self._is_over and not call.get("detached"):
+        if self._is_over and not _is_detached(call):
             self._settle(key, {"outcome": "cancelled"})
         elif call["kind"] == "workflow":
             self._execute_child(call, refs)
@@ -187,7 +194,7 @@ class LocalRun:
             self._tasks[key] = task
             self._deps.tasks.execute(task, lambda end: self._settle(key, _outcome_of(end)))
 
-    def _execute_child(self, call: Frame, refs: dict[str, ProgramValue]) -> None:
+    def _execute_child(self, call: WorkflowCall, refs: dict[str, Value]) -> None:
         key = call["key"]
 
         def told(end: LocalEnd) -> None:
@@ -195,9 +202,9 @@ class LocalRun:
             self._children.pop(key, None)
             if end.kind == "stuck":
                 self._end(end)
-            elif end.kind == "succeeded":
+            elif end.output is not None:
                 self._settle(key, {"outcome": "succeeded", "value": end.output})
-            else:
+            elif end.failure is not None:
                 self._settle(key, {"outcome": "failed", "failure": end.failure})
 
         # What moves a child is counted where it moves: waiting for it is no activity.
@@ -209,7 +216,7 @@ class LocalRun:
         self._deps.active -= 1
         self._journal.settle(key, outcome)
 
-    def _stop_calls(self, reason: str, stops: Callable[[Frame], bool]) -> None:
+    def _stop_calls(self, reason: str, stops: Callable[[Call], bool]) -> None:
         failure = failure_of(CancelledError(reason))
         for call in self._journal.open():
             key = call["key"]
@@ -222,9 +229,9 @@ class LocalRun:
                 self._deps.active -= 1
             self._journal.settle(key, {"outcome": "cancelled", "failure": failure})
 
-    def _ended(self, end: Frame) -> None:
+    def _ended(self, end: WorkEnd) -> None:
         self._is_over = True
-        self._stop_calls("the workflow returned without it", lambda call: not call.get("detached"))
+        self._stop_calls("the workflow returned without it", lambda call: not _is_detached(call))
         if end["t"] == "done":
             self._end(LocalEnd("succeeded", output=end["output"]))
         elif end["t"] == "fail":
@@ -240,7 +247,15 @@ class LocalRun:
         self._told(end)
 
 
-def _outcome_of(end: Frame) -> Outcome:
+def _is_shielded(call: Call) -> bool:
+    return call.get("shielded", False)
+
+
+def _is_detached(call: Call) -> bool:
+    return call.get("detached", False) if call["kind"] == "task" or call["kind"] == "workflow" else False
+
+
+def _outcome_of(end: Done | Fail) -> Outcome:
     if end["t"] == "done":
         return {"outcome": "succeeded", "value": end["output"]}
     return {"outcome": "failed", "failure": end["failure"]}
@@ -252,4 +267,6 @@ def _dependency_failed(key: str, cause: Failure | None) -> Outcome:
         "message": f"'{key}', whose output was passed on to it, did not succeed.",
         "retryable": False,
     }
-    return {"outcome": "failed", "failure": {**failure, **({} if cause is None else {"cause": cause})}}
+    if cause is not None:
+        failure["cause"] = cause
+    return {"outcome": "failed", "failure": failure}

@@ -7,10 +7,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from .._declare.registry import Registry, TaskDefinition
-from .._program.texts import ProgramValue, TextsOnDisk
+from .._program.texts import TextsOnDisk
 from .._task.context import TaskContext
 from .._task.execute import execute_task
 from .._values.types import FileValue
@@ -18,12 +18,18 @@ from ..errors import RemoteError, UnknownTaskType
 from ..failure import failure_of
 from ..ports import Core
 
-Frame = dict[str, Any]
-Told = Callable[[Frame], None]
+if TYPE_CHECKING:
+    from .._messages.common.options import Retry, TaskOptions
+    from .._messages.common.outcomes import Failure
+    from .._messages.task.from_agent import Work
+    from .._messages.task.from_program import Done, Emit, Fail, Offsets, Progress
+    from .._messages.task.values import Value
+
+Told: TypeAlias = "Callable[[Done | Fail], None]"
 
 _running_max = 16
 """Tasks that run at once; more wait."""
-_default_retry: Frame = {"attempts": 1, "backoffMs": 1_000, "factor": 2, "backoffMaxMs": 5 * 60_000}
+_default_retry: Retry = {"attempts": 1, "backoffMs": 1_000, "factor": 2, "backoffMaxMs": 5 * 60_000}
 
 
 @dataclass
@@ -32,9 +38,9 @@ class LocalTask:
 
     key: str
     name: str
-    input: ProgramValue
-    refs: dict[str, ProgramValue]
-    options: Frame
+    input: Value
+    refs: dict[str, Value]
+    options: TaskOptions
     context: TaskContext | None = None
     attempt: int = 0
     is_over: bool = False
@@ -62,7 +68,7 @@ class LocalTasks:
         if definition is None:
             where = "is of another project: it needs Salt" if "/" in task.name else "is not declared"
             error = UnknownTaskType(f"Cannot call '{task.name}' here: the task type {where}.")
-            told({"t": "fail", "failure": failure_of(error)})
+            told(self._failed(task, failure_of(error)))
             return
         self._attempt(task, definition, told)
 
@@ -74,9 +80,9 @@ class LocalTasks:
 
     def _attempt(self, task: LocalTask, definition: TaskDefinition, told: Told) -> None:
         task.attempt += 1
-        work = {
+        work: Work = {
             "t": "work",
-            "argsId": f"{task.key}/{task.attempt}",
+            "argsId": _args_id(task),
             "kind": "task",
             "name": task.name,
             "task": f"run/{task.key}",
@@ -89,7 +95,7 @@ class LocalTasks:
         started_ms = self.core.monotonic_ms()
         ended = [False]
 
-        def end(frame: Frame) -> None:
+        def end(frame: Done | Fail) -> None:
             if ended[0]:
                 return
             ended[0] = True
@@ -100,34 +106,36 @@ class LocalTasks:
         def late() -> None:
             message = f"The attempt lasted longer than its {timeout_ms} ms."
             context.cancel(message)
-            end({"t": "fail", "failure": {"type": "TimedOut", "message": message, "retryable": True}})
+            end(self._failed(task, {"type": "TimedOut", "message": message, "retryable": True}))
 
-        timeout_ms = {**definition.options, **task.options}.get("attemptTimeoutMs")
+        options: TaskOptions = {**definition.options, **task.options}
+        timeout_ms = options.get("attemptTimeoutMs")
         timer = None if timeout_ms is None else self.core.after(timeout_ms, late)
 
         def job() -> None:
-            frame = execute_task(context, work, definition, self.texts)
-            self.files.update({file["sha256"]: file["path"] for file in frame.get("files", ())})
+            frame = execute_task(context, work, definition, self.texts)(self.offsets())
+            if frame["t"] == "done":
+                self.files.update({file["sha256"]: file["path"] for file in frame.get("files", ())})
             self.core.post(lambda: end(frame))
 
         self._start(job)
 
-    def _ended(self, task: LocalTask, definition: TaskDefinition, frame: Frame, told: Told, took_ms: float) -> None:
+    def _ended(self, task: LocalTask, definition: TaskDefinition, end: Done | Fail, told: Told, took_ms: float) -> None:
         if task.is_over:
             return
-        for check in frame.get("checks", ()):
+        for check in end.get("checks", ()):
             if check["result"] == "warn":
                 said = f": {check['message']}" if "message" in check else ""
                 self.tell(f"! {task.key}: check '{check['name']}' warns{said}")
-        if frame["t"] == "done":
+        if end["t"] == "done":
             self.tell(f"✓ {task.key} {round(took_ms)} ms")
-            told(frame)
+            told(end)
             return
-        failure = frame["failure"]
-        retry = {**_default_retry, **definition.options.get("retry", {}), **task.options.get("retry", {})}
+        failure = end["failure"]
+        retry: Retry = {**_default_retry, **definition.options.get("retry", {}), **task.options.get("retry", {})}
         if not failure["retryable"] or task.attempt >= retry["attempts"]:
             self.tell(f"✗ {task.key} {failure['type']}: {failure['message']}")
-            told(frame)
+            told(end)
             return
         bound = min(retry["backoffMaxMs"], retry["backoffMs"] * retry["factor"] ** (task.attempt - 1))
         pause_ms = int(random.random() * bound)
@@ -145,9 +153,16 @@ class LocalTasks:
         while True:
             self._jobs.get()()
 
+    def _failed(self, task: LocalTask, failure: Failure) -> Fail:
+        return {"t": "fail", "argsId": _args_id(task), "offsets": self.offsets(), "failure": failure}
+
     # The host of their contexts.
 
-    def say(self, frame: Frame) -> None:
+    def offsets(self) -> Offsets:
+        """Nobody asks here which output is whose."""
+        return {"stdout": 0, "stderr": 0}
+
+    def say(self, frame: Progress | Emit) -> None:
         """Progress and emits are nobody's here."""
 
     def fetch(self, args_id: str, file: FileValue) -> str:
@@ -156,3 +171,7 @@ class LocalTasks:
             message = f"The file {file.sha256} was not made in this run."
             raise RemoteError({"type": "NotFound", "message": message, "retryable": False})
         return path
+
+
+def _args_id(task: LocalTask) -> str:
+    return f"{task.key}/{task.attempt}"

@@ -7,13 +7,15 @@ import random
 import selectors
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import limits
 from ..ports import Timer
 from .system_core import SystemCore
 
-Frame = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import AgentToProgramFrame
+    from .._messages.task.from_program import Hello, ProgramFrame
 
 _backoff_first_ms, _backoff_max_ms = 20, 1_000
 _line_bytes_max = 16 * limits.program_line_bytes_max
@@ -28,8 +30,8 @@ class Connection:
         core: SystemCore,
         path: str,
         *,
-        hello: Callable[[], Frame],
-        receive: Callable[[Frame], None],
+        hello: Callable[[], Hello],
+        receive: Callable[[AgentToProgramFrame], None],
         give_up: Callable[[], None],
         lonely_ms: float,
     ) -> None:
@@ -48,7 +50,7 @@ class Connection:
         self._start_lonely()
         self._dial()
 
-    def send(self, frame: Frame) -> None:
+    def send(self, frame: ProgramFrame) -> None:
         """Dropped while there is no connection."""
         if self._socket is None:
             return
@@ -152,4 +154,6 @@ class Connection:
         del self._in[: end + 1]
         for line in lines:
             if line:
-                self._receive(json.loads(line))
+                # The agent is trusted: what it sends is what the protocol says.
+                frame: AgentToProgramFrame = json.loads(line)
+                self._receive(frame)

@@ -8,10 +8,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .._task.context import TaskContext
 from .texts import TextsOnDisk
+
+if TYPE_CHECKING:
+    from .._messages.task.from_program import Offsets
 
 
 class Process:
@@ -72,7 +75,7 @@ class Process:
             self._interruptible = None
             raise context.cancel_error
 
-    def offsets(self) -> dict[str, int]:
+    def offsets(self) -> Offsets:
         flush()
         return {"stdout": _size_of(1), "stderr": _size_of(2)}
 

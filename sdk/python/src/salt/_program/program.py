@@ -15,12 +15,12 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from .._declare.registry import Registry
 from .._task.context import TaskContext
 from .._values.types import FileValue
-from .._workflow.deps import WorkflowDeps
+from .._workflow.deps import WorkEnd, WorkflowDeps
 from .._workflow.execution import WorkflowExecution
 from ..errors import CancelledError, RemoteError, UnknownTaskType
 from ..failure import failure_of
@@ -29,7 +29,34 @@ from ..version import sdk_name, task_protocol
 from .texts import Texts
 from .work_leases import WorkLeases
 
-Frame = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.common.outcomes import Failure
+    from .._messages.task.from_agent import (
+        Accepted,
+        AgentToProgramFrame,
+        Cancel,
+        Fetched,
+        Lease,
+        Parked,
+        Resume,
+        Settled,
+        Values,
+        Work,
+    )
+    from .._messages.task.from_program import (
+        Done,
+        Emit,
+        Fail,
+        Hello,
+        HelloWorking,
+        Offsets,
+        ProgramFrame,
+        Progress,
+    )
+    from .._task.execute import TaskEnd
+
+_WorkFrame: TypeAlias = "Accepted | Resume | Lease | Cancel | Parked | Fetched | Settled | Values"
+"""What an agent says of work that the program has."""
 
 _forgotten_max = 1_000
 
@@ -40,7 +67,7 @@ class ProcessHost(Protocol):
     @property
     def texts(self) -> Texts: ...
 
-    def offsets(self) -> dict[str, int]:
+    def offsets(self) -> Offsets:
         """How long the files behind stdout and stderr are, with everything that was printed."""
 
     def write_line(self, line: str) -> None: ...
@@ -63,7 +90,7 @@ class ProgramDeps:
     session: str
     pid: int
     args_id: str | None
-    send: Callable[[Frame], None]
+    send: Callable[[ProgramFrame], None]
     """Dropped while there is no connection: what matters is sent again after `resume`."""
 
 
@@ -71,24 +98,24 @@ class ProgramDeps:
 class _Work:
     """One piece of work; exactly one of the four is set."""
 
-    queued: Frame | None = None
+    queued: Work | None = None
     task: TaskContext | None = None
     execution: WorkflowExecution | None = None
-    ended: Frame | None = None
-    emits: dict[str, Frame] = field(default_factory=dict)
+    ended: WorkEnd | None = None
+    emits: dict[str, Emit] = field(default_factory=dict)
     fetches: dict[str, list[_Fetch]] = field(default_factory=dict)
 
-    def progress(self) -> dict[str, int]:
+    def progress(self, args_id: str) -> HelloWorking:
         if self.execution is not None:
-            return {"given": self.execution.given, "calls": self.execution.accepted_calls}
-        return {"given": 0 if self.ended is None else self.ended.get("given", 0)}
+            return {"argsId": args_id, "given": self.execution.given, "calls": self.execution.accepted_calls}
+        return {"argsId": args_id, "given": 0 if self.ended is None else self.ended.get("given", 0)}
 
 
 @dataclass
 class _Fetch:
     done: threading.Event = field(default_factory=threading.Event)
     path: str | None = None
-    failure: Frame | None = None
+    failure: Failure | None = None
 
 
 class Program:
@@ -109,9 +136,9 @@ class Program:
     def texts(self) -> Texts:
         return self._deps.host.texts
 
-    def hello(self) -> Frame:
+    def hello(self) -> Hello:
         """The first frame of each connection."""
-        working = [{"argsId": args_id, **work.progress()} for args_id, work in self._works.items()]
+        working = [work.progress(args_id) for args_id, work in self._works.items()]
         return {
             "t": "hello",
             "protocol": task_protocol,
@@ -122,12 +149,11 @@ class Program:
             "working": working,
         }
 
-    def receive(self, frame: Frame) -> None:
+    def receive(self, frame: AgentToProgramFrame) -> None:
         """Takes a frame of the agent."""
-        kind = frame["t"]
-        if kind == "quit":
+        if frame["t"] == "quit":
             self._deps.host.exit(0)
-        elif kind == "work":
+        elif frame["t"] == "work":
             self._begin(frame)
         elif "argsId" in frame:
             work = self._works.get(frame["argsId"])
@@ -138,7 +164,7 @@ class Program:
 
     # From the thread that executes tasks.
 
-    def take_task(self, *, wait: bool = True) -> tuple[Frame, TaskContext] | None:
+    def take_task(self, *, wait: bool = True) -> tuple[Work, TaskContext] | None:
         """The next task, which is begun with this; None once there is to be none, or without `wait` when there is
         none."""
         with self._lock:
@@ -154,13 +180,13 @@ class Program:
                 self._lock.wait()
             return None
 
-    def finish_task(self, args_id: str, end: Frame, *, clean: bool) -> None:
+    def finish_task(self, end: TaskEnd, *, clean: bool) -> None:
         """The task that was taken has ended. Not `clean`: it left something behind."""
-        offsets = self._deps.host.offsets()
+        frame = end(self._deps.host.offsets())
         with self._lock:
             if not clean and self._leaving is None:
                 self._leaving = 0
-        self._deps.core.post(lambda: self._end_task(args_id, {**end, "offsets": offsets}))
+        self._deps.core.post(lambda: self._end_task(frame))
 
     def stop(self) -> None:
         """No further task is to be taken."""
@@ -168,7 +194,7 @@ class Program:
             self._is_stopped = True
             self._lock.notify_all()
 
-    def say(self, frame: Frame) -> None:
+    def say(self, frame: Progress | Emit) -> None:
         """Sends what a running task says. From any thread."""
         self._deps.core.post(lambda: self._say(frame))
 
@@ -180,14 +206,13 @@ class Program:
         while not fetch.done.wait(0.5):
             pass
         if fetch.path is None:
-            raise RemoteError(
-                fetch.failure or {"type": "NotFound", "message": "the file is not there", "retryable": True}
-            )
+            missing: Failure = {"type": "NotFound", "message": "the file is not there", "retryable": True}
+            raise RemoteError(fetch.failure or missing)
         return fetch.path
 
     # On the loop's thread.
 
-    def _say(self, frame: Frame) -> None:
+    def _say(self, frame: Progress | Emit) -> None:
         work = self._works.get(frame["argsId"])
         if work is None or work.task is None:
             return
@@ -203,7 +228,7 @@ class Program:
         work.fetches.setdefault(sha256, []).append(fetch)
         self._deps.send({"t": "fetch", "argsId": args_id, "sha256": sha256})
 
-    def _begin(self, frame: Frame) -> None:
+    def _begin(self, frame: Work) -> None:
         args_id = frame["argsId"]
         if args_id in self._works or args_id in self._over:
             return
@@ -220,24 +245,18 @@ class Program:
             if self._leaving is not None:
                 self._give_back_queued()
 
-    def _begin_workflow(self, frame: Frame) -> None:
+    def _begin_workflow(self, frame: Work) -> None:
         definition = self._deps.registry.workflows.get(frame["name"])
         if definition is None:
             self._end_unknown(frame, "workflow")
             return
         host = self._deps.host
-        deps = WorkflowDeps(
-            self._deps.core,
-            host.texts,
-            self._deps.send,
-            lambda end: self._end_work(frame["argsId"], {**end, "offsets": host.offsets()}),
-            host.write_line,
-        )
+        deps = WorkflowDeps(self._deps.core, host.texts, self._deps.send, self._end_work, host.offsets, host.write_line)
         execution = WorkflowExecution(deps, frame)
         self._works[frame["argsId"]] = _Work(execution=execution)
         execution.start(definition)
 
-    def _take_queued(self) -> Frame | None:
+    def _take_queued(self) -> Work | None:
         """The next work that was not cancelled while it waited. Under the lock."""
         while self._queue:
             work = self._works.get(self._queue.popleft())
@@ -245,36 +264,37 @@ class Program:
                 return work.queued
         return None
 
-    def _receive_of(self, frame: Frame, work: _Work) -> None:
-        kind, args_id = frame["t"], frame["argsId"]
-        if kind == "accepted":
+    def _receive_of(self, frame: _WorkFrame, work: _Work) -> None:
+        args_id = frame["argsId"]
+        if frame["t"] == "accepted":
             self._accepted(frame, work)
-        elif kind == "resume":
+        elif frame["t"] == "resume":
             self._resume(frame, work)
-        elif kind == "lease":
+        elif frame["t"] == "lease":
             self._leases.extend(args_id, frame["untilMs"])
-        elif kind == "cancel":
+        elif frame["t"] == "cancel":
             self._cancel(args_id, frame["reason"])
-        elif kind == "parked":
+        elif frame["t"] == "parked":
             if work.execution is not None:
                 work.execution.close()
                 self._forget(args_id)
-        elif kind == "fetched":
+        elif frame["t"] == "fetched":
             for fetch in work.fetches.pop(frame["sha256"], ()):
                 fetch.path, fetch.failure = frame.get("path"), frame.get("failure")
                 fetch.done.set()
         elif work.execution is not None:
             work.execution.receive(frame)
 
-    def _accepted(self, frame: Frame, work: _Work) -> None:
+    def _accepted(self, frame: Accepted, work: _Work) -> None:
         for key in frame.get("emits", ()):
             work.emits.pop(key, None)
         if work.execution is not None:
             work.execution.receive(frame)
-        if frame.get("end") and work.ended is not None:
+        is_end: bool = frame.get("end", False)
+        if is_end and work.ended is not None:
             self._forget(frame["argsId"])
 
-    def _resume(self, frame: Frame, work: _Work) -> None:
+    def _resume(self, frame: Resume, work: _Work) -> None:
         for emit in work.emits.values():
             self._deps.send(emit)
         for sha256 in work.fetches:
@@ -292,33 +312,35 @@ class Program:
             was_queued = work.queued is not None
             work.queued = None
         if was_queued:
-            self._end_work(args_id, {"t": "fail", "failure": failure_of(error), "offsets": self._deps.host.offsets()})
+            self._fail_work(args_id, error)
         elif work.task is not None:
             work.task.cancel(reason)
 
-    def _end_unknown(self, frame: Frame, what: str) -> None:
-        error = UnknownTaskType(f"This release has no {what} '{frame['name']}'.")
+    def _end_unknown(self, frame: Work, what: str) -> None:
         self._works[frame["argsId"]] = _Work()
-        end = {"t": "fail", "failure": failure_of(error), "offsets": self._deps.host.offsets()}
-        self._end_work(frame["argsId"], end)
+        self._fail_work(frame["argsId"], UnknownTaskType(f"This release has no {what} '{frame['name']}'."))
 
-    def _end_task(self, args_id: str, end: Frame) -> None:
-        self._end_work(args_id, end)
+    def _fail_work(self, args_id: str, error: BaseException) -> None:
+        offsets = self._deps.host.offsets()
+        self._end_work({"t": "fail", "argsId": args_id, "offsets": offsets, "failure": failure_of(error)})
+
+    def _end_task(self, end: Done | Fail) -> None:
+        self._end_work(end)
         if self._leaving is not None:
             self._give_back_queued()
 
-    def _end_work(self, args_id: str, end: Frame) -> None:
+    def _end_work(self, end: WorkEnd) -> None:
+        args_id = end["argsId"]
         work = self._works[args_id]
         if work.ended is not None:
             return
-        frame = {**end, "argsId": args_id}
         with self._lock:
-            self._works[args_id] = _Work(ended=frame, emits=work.emits)
+            self._works[args_id] = _Work(ended=end, emits=work.emits)
         self._leases.end(args_id)
         for fetches in work.fetches.values():
             for fetch in fetches:
                 fetch.done.set()
-        self._deps.send(frame)
+        self._deps.send(end)
 
     def _forget(self, args_id: str) -> None:
         with self._lock:

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import traceback
+from typing import TYPE_CHECKING
 
 from .._declare.registry import Registry
 from .._task.execute import execute_task
@@ -17,6 +18,9 @@ from .connection import Connection
 from .process_host import Process, flush
 from .program import Program, ProgramDeps
 from .system_core import SystemCore
+
+if TYPE_CHECKING:
+    from .._messages.task.from_program import ProgramFrame
 
 _exit_grace_s = 2.0
 
@@ -48,7 +52,7 @@ class Serving:
             end = execute_task(context, work, self._registry.tasks[work["name"]], self._process.texts, run)
             is_clean = self._process.leave()
             self._is_busy = False
-            self._program.finish_task(work["argsId"], end, clean=is_clean)
+            self._program.finish_task(end, clean=is_clean)
         return self._exit_code or 0
 
     def _run_core(self) -> None:
@@ -68,7 +72,7 @@ class Serving:
             flush()
             os._exit(70)
 
-    def _send(self, frame: dict[str, object]) -> None:
+    def _send(self, frame: ProgramFrame) -> None:
         if self._connection is not None:
             self._connection.send(frame)
 

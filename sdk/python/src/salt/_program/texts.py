@@ -6,12 +6,13 @@ import itertools
 import json
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .. import limits
 
-ProgramValue = dict[str, Any]
-"""An encoded value between agent and program: `{"json": text}`, or `{"path": …, "bytes": n}`."""
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
+    from .._messages.task.values import Value
 
 
 class Texts(Protocol):
@@ -40,13 +41,12 @@ class TextsOnDisk:
         return path
 
 
-def text_of(texts: Texts, value: ProgramValue) -> str:
+def text_of(texts: Texts, value: Value) -> str:
     """The text of a value, wherever it is."""
-    text: str = value["json"] if "json" in value else texts.read(value["path"])
-    return text
+    return value["json"] if "json" in value else texts.read(value["path"])
 
 
-def to_program_value(texts: Texts, folder: str, text: str) -> ProgramValue:
+def to_program_value(texts: Texts, folder: str, text: str) -> Value:
     """Inline up to 16 KiB of UTF-8, beyond that a file in the work folder."""
     if len(text) * 4 <= limits.inline_bytes_max:
         return {"json": text}
@@ -64,9 +64,9 @@ def oversize(text: str) -> int | None:
     return size if size > limits.value_bytes_max else None
 
 
-def refs_of(texts: Texts, work: dict[str, Any]) -> dict[str, ProgramValue]:
+def refs_of(texts: Texts, work: Work) -> dict[str, Value]:
     """The outputs that came with a work's input, by key; many of them are in a file."""
     if "manyRefs" in work:
-        refs: dict[str, ProgramValue] = json.loads(texts.read(work["manyRefs"]["path"]))
+        refs: dict[str, Value] = json.loads(texts.read(work["manyRefs"]["path"]))
         return refs
-    return work.get("refs") or {}
+    return work.get("refs", {})

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .._declare.options import checked_emit_key, checked_name
 from .._program.texts import Texts, to_program_value
@@ -18,7 +18,9 @@ from .._values.encode import encode_value
 from .._values.types import FileValue
 from ..errors import CancelledError
 
-Frame = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
+    from .._messages.task.from_program import Emit, Progress
 
 
 class TaskHost(Protocol):
@@ -28,7 +30,7 @@ class TaskHost(Protocol):
     @property
     def texts(self) -> Texts: ...
 
-    def say(self, frame: Frame) -> None:
+    def say(self, frame: Progress | Emit) -> None:
         """Sends a frame; an `emit` is kept until it is accepted."""
 
     def fetch(self, args_id: str, file: FileValue) -> str:
@@ -52,11 +54,11 @@ class TaskContext:
     own look at it, or wait for it.
     """
 
-    def __init__(self, host: TaskHost, work: Frame) -> None:
-        self.attempt: int = work["attempt"]
+    def __init__(self, host: TaskHost, work: Work) -> None:
+        self.attempt = work["attempt"]
         self.folder = Path(work["folder"])
-        self.task: str = work["task"]
-        self.args_id: str = work["argsId"]
+        self.task = work["task"]
+        self.args_id = work["argsId"]
         self.cancelled = threading.Event()
         self.cancel_error: CancelledError | None = None
         self.on_cancel: Callable[[], None] = lambda: None
@@ -69,7 +71,7 @@ class TaskContext:
         """Shows how far the attempt is: a fraction from 0 to 1, a message, or both. May be lost."""
         if isinstance(fraction, str):
             fraction, message = None, fraction
-        frame: Frame = {"t": "progress", "argsId": self.args_id}
+        frame: Progress = {"t": "progress", "argsId": self.args_id}
         if fraction is not None and fraction == fraction:
             frame["fraction"] = min(1.0, max(0.0, float(fraction)))
         if message is not None:

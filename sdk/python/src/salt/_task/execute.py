@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from .. import limits
 from .._declare.checks import result_of, result_of_error
@@ -16,31 +16,44 @@ from .._workflow.body import decode_input, output_text
 from ..ambient import enter, note_running
 from ..errors import OutputTooLarge, ValidationError
 from ..failure import failure_of
-from .context import Frame, TaskContext
+from .context import TaskContext
+
+if TYPE_CHECKING:
+    from .._messages.common.outcomes import CheckResult, Failure
+    from .._messages.task.from_agent import Work
+    from .._messages.task.from_program import Done, Fail, Offsets, OutputFile
+    from .._messages.task.values import Value
 
 RunUserCode = Callable[[Callable[[], Any]], Any]
 """Runs what may be interrupted."""
 
+TaskEnd: TypeAlias = "Callable[[Offsets], Done | Fail]"
+"""Makes the frame that ends an attempt, once it is known how long stdout and stderr are."""
+
 
 def execute_task(
-    context: TaskContext, work: Frame, definition: TaskDefinition, texts: Texts, run: RunUserCode = lambda call: call()
-) -> Frame:
+    context: TaskContext, work: Work, definition: TaskDefinition, texts: Texts, run: RunUserCode = lambda call: call()
+) -> TaskEnd:
     """Executes the attempt in this thread. Never raises: whatever the function raises, SystemExit too, is its
-    failure."""
-    checks: list[Frame] = []
+    failure. What it has left is let go of when this returns, and may print then."""
+    checks: list[CheckResult] = []
     try:
         note_running(context, True)
         return enter(context).run(_execute, context, work, definition, texts, run, checks)
     except BaseException as error:
-        failure = failure_of(_cancel_of(error, context))
-        return {"t": "fail", "failure": failure, **({"checks": checks} if checks else {})}
+        return _failed(work["argsId"], failure_of(_cancel_of(error, context)), checks)
     finally:
         note_running(context, False)
 
 
 def _execute(
-    context: TaskContext, work: Frame, definition: TaskDefinition, texts: Texts, run: RunUserCode, checks: list[Frame]
-) -> Frame:
+    context: TaskContext,
+    work: Work,
+    definition: TaskDefinition,
+    texts: Texts,
+    run: RunUserCode,
+    checks: list[CheckResult],
+) -> TaskEnd:
     signature, name = definition.signature, definition.name
     read = signature.read_input(name, decode_input(work, texts))
     returned = run(lambda: _called(context, lambda: signature.call(read, context)))
@@ -88,7 +101,7 @@ def _check(check: Callable[..., Any], output: Any, read: dict[str, Any]) -> Any:
     return check(output, next(iter(read.values()), None) if len(read) < 2 else read)
 
 
-def _checked(name: str, run: Callable[[], Any]) -> Frame:
+def _checked(name: str, run: Callable[[], Any]) -> CheckResult:
     try:
         answer = run()
         if inspect.iscoroutine(answer):
@@ -100,15 +113,15 @@ def _checked(name: str, run: Callable[[], Any]) -> Frame:
         return result_of_error(name, error)
 
 
-def _assert_none_failed(name: str, checks: list[Frame]) -> None:
+def _assert_none_failed(name: str, checks: list[CheckResult]) -> None:
     failed = [check for check in checks if check["result"] == "fail"]
     if failed:
         said = [f"'{one['name']}'" + (f" ({one['message']})" if "message" in one else "") for one in failed]
         raise ValidationError(f"The output of '{name}' failed its check {', '.join(said)}", {"checks": failed})
 
 
-def _done(context: TaskContext, work: Frame, output: Any, texts: Texts, checks: list[Frame]) -> Frame:
-    files: dict[str, Frame] = {}
+def _done(context: TaskContext, work: Work, output: Any, texts: Texts, checks: list[CheckResult]) -> TaskEnd:
+    files: dict[str, OutputFile] = {}
 
     def on_file(file: FileValue) -> None:
         path = context.made.get(file)
@@ -120,12 +133,29 @@ def _done(context: TaskContext, work: Frame, output: Any, texts: Texts, checks: 
         raise OutputTooLarge(
             f"The output of '{work['name']}' has {len(files)} files, at most {limits.files_max} are allowed."
         )
-    frame: Frame = {"t": "done", "output": to_program_value(texts, work["folder"], text)}
-    if checks:
-        frame["checks"] = checks
-    if files:
-        frame["files"] = list(files.values())
-    return frame
+    return _succeeded(work["argsId"], to_program_value(texts, work["folder"], text), checks, list(files.values()))
+
+
+def _succeeded(args_id: str, output: Value, checks: list[CheckResult], files: list[OutputFile]) -> TaskEnd:
+    def end(offsets: Offsets) -> Done:
+        frame: Done = {"t": "done", "argsId": args_id, "offsets": offsets, "output": output}
+        if checks:
+            frame["checks"] = checks
+        if files:
+            frame["files"] = files
+        return frame
+
+    return end
+
+
+def _failed(args_id: str, failure: Failure, checks: list[CheckResult]) -> TaskEnd:
+    def end(offsets: Offsets) -> Fail:
+        frame: Fail = {"t": "fail", "argsId": args_id, "offsets": offsets, "failure": failure}
+        if checks:
+            frame["checks"] = checks
+        return frame
+
+    return end
 
 
 def _cancel_of(error: BaseException, context: TaskContext) -> BaseException:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from .._values.paths import Step, path_text
 
-Schema = dict[str, Any] | bool
+Schema = dict[str, Any] | Literal[True]
 
 
 class _Bad:

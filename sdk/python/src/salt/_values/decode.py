@@ -241,7 +241,7 @@ def _read_error(v: Any, ref: ReadRef | None, depth: int) -> RemoteError:
     about = v if isinstance(v, dict) else {}
     if not isinstance(about.get("type"), str) or not isinstance(about.get("message"), str):
         raise BadValue("it is not an error: a type and a message")
-    error = RemoteError({"type": about["type"], "message": about["message"]})
+    error = RemoteError({"type": about["type"], "message": about["message"], "retryable": True})
     if "cause" in about:
         try:
             cause = _from_wire(about["cause"], ref, depth + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .. import limits
 from .._program.texts import Texts, oversize, refs_of, text_of
@@ -11,6 +11,9 @@ from .._values.decode import decode_value
 from .._values.encode import EncodeOptions, encode_value
 from ..errors import InvalidInput, OutputTooLarge, UndecodableValue
 from .call import Deferred
+
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
 
 
 class Body(Protocol):
@@ -41,7 +44,7 @@ class RestartRequested(BaseException):
         super().__init__("restart(input) ends the workflow: let this pass")
 
 
-def decode_input(work: dict[str, Any], texts: Texts) -> Any:
+def decode_input(work: Work, texts: Texts) -> Any:
     """The decoded input of a piece of work, with the outputs of refs in their places. Raises InvalidInput."""
     refs = None
 

@@ -6,15 +6,32 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from .. import limits
-from .._program.texts import ProgramValue, Texts, to_program_value
+from .._program.texts import Texts, text_of, to_program_value
 from .._values.decode import decode_value
 from .._values.encode import encode_value
+from ..errors import CancelledError, TaskFailed, TimedOut
 
-Entry = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.common.options import TaskOptions
+    from .._messages.common.outcomes import Failure
+    from .._messages.task.values import Call as ProgramCall
+    from .._messages.task.values import EventCall, SignalCall, SleepCall, TaskCall, Value, WorkflowCall
+
 Kind = Literal["task", "workflow", "sleep", "signal", "event"]
+
+
+class _OutcomeOptional(TypedDict, total=False):
+    value: Value
+    failure: Failure
+
+
+class Outcome(_OutcomeOptional):
+    """What became of a call, as the journal's entry says it."""
+
+    outcome: Literal["succeeded", "failed", "cancelled", "timedOut"]
 
 
 class Deferred:
@@ -59,10 +76,15 @@ class Body:
     name: str
     text: str = "null"
     refs: list[str] = field(default_factory=list)
-    options: dict[str, Any] = field(default_factory=dict)
+    options: TaskOptions | None = None
     detached: bool = False
-    wait: dict[str, Any] = field(default_factory=dict)
-    """What a sleep, a signal or an event says: `forMs`, `untilMs`, `timeoutMs`, `match`."""
+    for_ms: float | None = None
+    """Of a sleep, as `until_ms` is."""
+    until_ms: float | None = None
+    timeout_ms: float | None = None
+    """Of a wait for a signal or an event."""
+    match: dict[str, str | float | bool | None] | None = None
+    """Of a wait for an event."""
 
     @property
     def base(self) -> str:
@@ -73,12 +95,18 @@ class Body:
 
     def digest(self) -> str:
         """The SHA-256 that tells, on replay, whether a call is still made with the same arguments."""
-        if self.kind in ("task", "workflow"):
-            text = self.text
-        else:
-            name = {} if self.kind == "sleep" else {"name": self.name}
-            text = encode_value({**name, **self.wait})
+        text = self.text if self.kind in ("task", "workflow") else self._wait_text()
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _wait_text(self) -> str:
+        said = {
+            "name": None if self.kind == "sleep" else self.name,
+            "forMs": self.for_ms,
+            "untilMs": self.until_ms,
+            "match": self.match,
+            "timeoutMs": self.timeout_ms,
+        }
+        return encode_value({name: part for name, part in said.items() if part is not None})
 
 
 @dataclass(eq=False)
@@ -99,7 +127,7 @@ class Call:
     """Makes of the decoded value what the code gets, such as by a type."""
     state: Literal["open", "settled", "resolved"] = "open"
     stage: Literal["unsent", "sent", "journaled"] = "unsent"
-    outcome: dict[str, Any] | None = None
+    outcome: Outcome | None = None
     deferred: Deferred | None = None
     """Somebody awaits it."""
 
@@ -108,7 +136,7 @@ class Call:
         """Only outputs of tasks and child runs stay behind until they are asked for."""
         return self.kind in ("task", "workflow")
 
-    def side(self) -> dict[str, Any]:
+    def side(self) -> dict[str, object]:
         """What a contradiction says of it."""
         return {"key": self.key, "kind": self.kind, "name": self.name, "digest": self.digest}
 
@@ -119,16 +147,23 @@ def new_call(key: str, body: Body, *, shielded: bool, accept: Callable[[Any], An
     return Call(key, body, body.kind, name, body.digest(), shielded, accept)
 
 
-def call_frame(call: Call, body: Body, texts: Texts, folder: str) -> dict[str, Any]:
+def call_frame(call: Call, body: Body, texts: Texts, folder: str) -> ProgramCall:
     """A call as it is sent: its argument inline or in a file of the work folder."""
-    frame: dict[str, Any] = {"key": call.key, "digest": call.digest, "kind": body.kind}
-    if body.kind != "sleep":
-        frame["name"] = body.name
+    frame = _task_frame(call, body, texts, folder) if call.is_of_task else _wait_frame(call, body)
     if call.shielded:
         frame["shielded"] = True
-    if not call.is_of_task:
-        return {**frame, **body.wait}
-    frame["input"] = to_program_value(texts, folder, body.text)
+    return frame
+
+
+def _task_frame(call: Call, body: Body, texts: Texts, folder: str) -> ProgramCall:
+    input = to_program_value(texts, folder, body.text)
+    frame: TaskCall | WorkflowCall
+    if body.kind == "task":
+        frame = {"key": call.key, "digest": call.digest, "kind": "task", "name": body.name, "input": input}
+        if body.options:
+            frame["options"] = body.options
+    else:
+        frame = {"key": call.key, "digest": call.digest, "kind": "workflow", "name": body.name, "input": input}
     if len(body.refs) > limits.refs_inline_max:
         # Many refs travel as a value of their own: a line has room for few of them.
         keys = json.dumps(body.refs, ensure_ascii=False, separators=(",", ":"))
@@ -139,12 +174,34 @@ def call_frame(call: Call, body: Body, texts: Texts, folder: str) -> dict[str, A
         frame["awaited"] = True
     if body.detached:
         frame["detached"] = True
-    if body.options:
-        frame["options"] = body.options
     return frame
 
 
-def is_complete(call: Call, values: dict[str, ProgramValue]) -> bool:
+def _wait_frame(call: Call, body: Body) -> ProgramCall:
+    if body.kind == "sleep":
+        return _sleep_frame(call, body)
+    frame: SignalCall | EventCall
+    if body.kind == "signal":
+        frame = {"key": call.key, "digest": call.digest, "kind": "signal", "name": body.name}
+    else:
+        frame = {"key": call.key, "digest": call.digest, "kind": "event", "name": body.name}
+        if body.match is not None:
+            frame["match"] = body.match
+    if body.timeout_ms is not None:
+        frame["timeoutMs"] = body.timeout_ms
+    return frame
+
+
+def _sleep_frame(call: Call, body: Body) -> SleepCall:
+    frame: SleepCall = {"key": call.key, "digest": call.digest, "kind": "sleep"}
+    if body.for_ms is not None:
+        frame["forMs"] = body.for_ms
+    if body.until_ms is not None:
+        frame["untilMs"] = body.until_ms
+    return frame
+
+
+def is_complete(call: Call, values: dict[str, Value]) -> bool:
     """Whether what the code is to be told is here: a failure always is, an output may be still to come."""
     outcome = call.outcome
     if outcome is None:
@@ -152,11 +209,8 @@ def is_complete(call: Call, values: dict[str, ProgramValue]) -> bool:
     return outcome["outcome"] != "succeeded" or call.kind == "sleep" or "value" in outcome or call.key in values
 
 
-def tell_call(call: Call, value: ProgramValue | None, texts: Texts) -> None:
+def tell_call(call: Call, value: Value | None, texts: Texts) -> None:
     """Tells the code, which is at rest."""
-    from .._program.texts import text_of
-    from ..errors import CancelledError, TaskFailed, TimedOut
-
     deferred, outcome = call.deferred, call.outcome
     call.state, call.outcome = "resolved", None
     if deferred is None or outcome is None:
@@ -164,7 +218,7 @@ def tell_call(call: Call, value: ProgramValue | None, texts: Texts) -> None:
     how, failure = outcome["outcome"], outcome.get("failure")
     message = None if failure is None else failure["message"]
     if how == "failed":
-        unknown = {"type": "Unknown", "message": "the failure was not given", "retryable": False}
+        unknown: Failure = {"type": "Unknown", "message": "the failure was not given", "retryable": False}
         deferred.settle(error=TaskFailed(call.key, call.name, failure or unknown))
     elif how == "cancelled":
         reason = message or "the run was cancelled"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from .. import limits
 from .._values.paths import half_pair, quoted
 from ..errors import DuplicateCallKey, JournalTooLong, NonDeterministicWorkflow, SaltError
-from .call import Call, Entry
+from .call import Call
+
+if TYPE_CHECKING:
+    from .._messages.task.values import CalledEntry
 
 _key_pattern = re.compile(r"[^/@\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]*\Z")
 
@@ -23,7 +27,7 @@ class CallBook:
 
     def __init__(self) -> None:
         self._made: dict[str, Call] = {}
-        self._journaled: dict[str, Entry] = {}
+        self._journaled: dict[str, CalledEntry] = {}
         self._counts: dict[str, int] = {}
 
     def count(self, base: str) -> int:
@@ -53,7 +57,7 @@ class CallBook:
             call.stage, call.body = "journaled", None
         self._made[call.key] = call
 
-    def note(self, entry: Entry) -> None:
+    def note(self, entry: CalledEntry) -> None:
         """Takes note of a journaled call. Raises NonDeterministicWorkflow when the code has made another under its
         key."""
         call = self._made.get(entry["key"])
@@ -86,11 +90,11 @@ def _checked_key(key: str) -> str:
     )
 
 
-def _side_of(entry: Entry) -> dict[str, object]:
-    return {name: entry[name] for name in ("key", "kind", "name", "digest")}
+def _side_of(entry: CalledEntry) -> dict[str, object]:
+    return {"key": entry["key"], "kind": entry["kind"], "name": entry["name"], "digest": entry["digest"]}
 
 
-def _assert_same(entry: Entry, call: Call) -> None:
+def _assert_same(entry: CalledEntry, call: Call) -> None:
     if entry["kind"] != call.kind:
         differs = f"a {entry['kind']} call"
     elif call.kind != "sleep" and entry["name"] != call.name:
@@ -106,7 +110,7 @@ def _assert_same(entry: Entry, call: Call) -> None:
     )
 
 
-def missing_call(entry: Entry, unsent: Sequence[Call], raised: BaseException | None) -> NonDeterministicWorkflow:
+def missing_call(entry: CalledEntry, unsent: Sequence[Call], raised: BaseException | None) -> NonDeterministicWorkflow:
     """The error for a program at rest, or at its end, that has not made a call which the journal holds."""
     instead = unsent[0] if unsent else None
     if instead is not None:

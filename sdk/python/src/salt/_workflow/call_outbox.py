@@ -7,13 +7,16 @@ O2  A sent call is kept until the agent has accepted it or the journal shows it 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import limits
 from .._program.texts import Texts
 from .call import Call, call_frame
 
-Frame = dict[str, Any]
+if TYPE_CHECKING:
+    from .._messages.task.from_program import Await, Calls
+    from .._messages.task.values import Call as ProgramCall
+    from .._messages.task.values import Value
 
 _calls_per_frame_max = 256
 _frame_chars_max = limits.frame_bytes_max // 2
@@ -24,7 +27,7 @@ class CallOutbox:
     """Of one piece of work. Calls are added by the code, the rest happens on the loop's thread, while the code
     rests."""
 
-    def __init__(self, args_id: str, folder: str, texts: Texts, send: Callable[[Frame], None]) -> None:
+    def __init__(self, args_id: str, folder: str, texts: Texts, send: Callable[[Calls | Await], None]) -> None:
         self._args_id = args_id
         self._folder = folder
         self._texts = texts
@@ -32,7 +35,7 @@ class CallOutbox:
         self._calls: list[Call] = []
         self._asks: dict[Call, bool] = {}
         self._asked: dict[Call, None] = {}
-        self._kept: dict[str, Frame] = {}
+        self._kept: dict[str, ProgramCall] = {}
         self._sent_keys: list[str] = []
         self.accepted_count = 0
         """How many of the calls sent by this process, from the first on without gap, are known to be safe."""
@@ -92,7 +95,7 @@ class CallOutbox:
         self._send_calls(list(self._kept.values()), given)
         self._send_asks([call for call in self._asked if call.state != "resolved"])
 
-    def _frames_of(self, call: Call) -> Iterable[Frame]:
+    def _frames_of(self, call: Call) -> Iterable[ProgramCall]:
         if call.body is None or call.stage != "unsent":
             return ()
         frame = call_frame(call, call.body, self._texts, self._folder)
@@ -103,7 +106,7 @@ class CallOutbox:
             self._asks.pop(call, None)
         return (frame,)
 
-    def _send_calls(self, frames: list[Frame], given: int) -> None:
+    def _send_calls(self, frames: list[ProgramCall], given: int) -> None:
         for batch in _in_batches(frames):
             self._send({"t": "calls", "argsId": self._args_id, "given": given, "calls": batch})
 
@@ -113,9 +116,9 @@ class CallOutbox:
             self._send({"t": "await", "argsId": self._args_id, "keys": keys})
 
 
-def _in_batches(calls: list[Frame]) -> Iterable[list[Frame]]:
+def _in_batches(calls: list[ProgramCall]) -> Iterable[list[ProgramCall]]:
     """Frames of at most 256 calls and about 512 KiB."""
-    batch: list[Frame] = []
+    batch: list[ProgramCall] = []
     chars = 0
     for call in calls:
         size = 300 + _chars_of(call)
@@ -128,6 +131,14 @@ def _in_batches(calls: list[Frame]) -> Iterable[list[Frame]]:
         yield batch
 
 
-def _chars_of(call: Frame) -> int:
-    inline = sum(len(call[name].get("json", "")) for name in ("input", "manyRefs") if name in call)
+def _chars_of(call: ProgramCall) -> int:
+    if call["kind"] != "task" and call["kind"] != "workflow":
+        return 0
+    inline = _inline_chars(call["input"])
+    if "manyRefs" in call:
+        inline += _inline_chars(call["manyRefs"])
     return inline + sum(len(key) + 3 for key in call.get("refs", ()))
+
+
+def _inline_chars(value: Value) -> int:
+    return len(value["json"]) if "json" in value else 0

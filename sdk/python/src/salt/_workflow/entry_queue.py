@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from .call import Entry
+if TYPE_CHECKING:
+    from .._messages.task.values import Entry
 
 
 class EntryQueue:

@@ -3,8 +3,7 @@
 W1  Journal entries are delivered one at a time in journal order. After one that the code was told of, the code comes to
     rest before the next: an async function's event loop has nothing ready, a sync one waits for a result.
 W2  An entry is delivered only after all calls journaled before it have been made. At rest with one of them not made,
-    the
-    run fails as NonDeterministicWorkflow.
+    the run fails as NonDeterministicWorkflow.
 W3  Awaiting a call that has already settled takes a rest too, in the order of awaiting and before further entries,
     whether or not its output has to be fetched: so live and replay agree.
 W4  While an output is being fetched nothing else is delivered.
@@ -15,21 +14,21 @@ W6  While the code runs, frames wait: it and the loop's thread never touch this 
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
 from uuid import UUID
 
 from .. import limits
 from .._declare.registry import WorkflowDefinition
-from .._program.texts import ProgramValue, to_program_value
+from .._program.texts import to_program_value
 from ..ambient import WorkflowAmbient, current_workflow, enter
 from ..errors import CancelledError, JournalTooLong, NonDeterministicWorkflow, WrongPlace
 from ..failure import failure_of
 from .body import Body as RunningBody
 from .body import RestartRequested
-from .call import Body, Call, Deferred, Entry, cancel_call, is_complete, new_call, plain_number, tell_call
+from .call import Body, Call, Deferred, cancel_call, is_complete, new_call, plain_number, tell_call
 from .call_book import CallBook, missing_call
 from .call_outbox import CallOutbox
-from .deps import CallSite, Frame, WorkflowDeps
+from .deps import CallSite, FrameToWorkflow, WorkflowDeps
 from .encode_argument import encode_argument
 from .entry_queue import EntryQueue
 from .mailboxes import Mailboxes
@@ -38,6 +37,10 @@ from .parking import Parking
 from .ref import Ref
 from .run_function import only_cancel
 from .seeded import seeded_random, seeded_uuid
+
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
+    from .._messages.task.values import Entry, SettledEntry, SignalEntry, Value
 
 Step = Literal["passed", "told", "held", "idle"]
 
@@ -48,8 +51,8 @@ class WorkflowExecution:
     """Phases: `resting` → `waking` (a turn is to come) → `running` (the code goes on) → `turning` → `resting`;
     `ended`."""
 
-    def __init__(self, deps: WorkflowDeps, work: Frame) -> None:
-        self.args_id: str = work["argsId"]
+    def __init__(self, deps: WorkflowDeps, work: Work) -> None:
+        self.args_id = work["argsId"]
         self._deps = deps
         self._work = work
         self._book = CallBook()
@@ -57,10 +60,10 @@ class WorkflowExecution:
         self._entries = EntryQueue()
         self._outbox = CallOutbox(work["argsId"], work["folder"], deps.texts, deps.send)
         self._parking = Parking(deps.core, work.get("parkAfterMs"), self._park)
-        self._values: dict[str, ProgramValue] = {}
+        self._values: dict[str, Value] = {}
         self._late: deque[Call] = deque()
         """Awaited after they had settled, in the order of awaiting (W3)."""
-        self._now_ms: float = work.get("openedAtMs", 0)
+        self._now_ms = work.get("openedAtMs", 0)
         self._cancelled: str | None = None
         self._restart: str | None = None
         self._broken: BaseException | None = None
@@ -69,7 +72,7 @@ class WorkflowExecution:
         self._raised: BaseException | None = None
         self._phase: Literal["resting", "waking", "running", "turning", "ended"] = "resting"
         self._again = False
-        self._inbox: list[Frame] = []
+        self._inbox: list[FrameToWorkflow] = []
         self.body: RunningBody
         self._definition: WorkflowDefinition
 
@@ -86,16 +89,12 @@ class WorkflowExecution:
     def start(self, definition: WorkflowDefinition) -> None:
         """Begins to run the function; what it does becomes frames at the next rest."""
         self._definition = definition
-        context = enter(WorkflowAmbient(self))
-        self.body = make_body(
-            definition,
-            MakeBody(
-                self._deps.core, self._deps.texts, self._work, context, self.now_ms, self._pause, self._body_ended
-            ),
-        )
+        core, texts, context = self._deps.core, self._deps.texts, enter(WorkflowAmbient(self))
+        made_with = MakeBody(core, texts, self._work, context, self.now_ms, self._pause, self._body_ended)
+        self.body = make_body(definition, made_with)
         self._wake()
 
-    def receive(self, frame: Frame) -> None:
+    def receive(self, frame: FrameToWorkflow) -> None:
         """Takes a `settled`, `values`, `accepted` or `resume`."""
         if self._phase == "ended":
             return
@@ -111,7 +110,7 @@ class WorkflowExecution:
         else:
             self._wake()
 
-    def unread(self) -> list[tuple[str, ProgramValue]]:
+    def unread(self) -> list[tuple[str, Value]]:
         """Signals that arrived and that no wait took."""
         return self._mailboxes.unread()
 
@@ -125,7 +124,12 @@ class WorkflowExecution:
 
     def fail(self, error: BaseException) -> None:
         """Fails the work, not to be retried."""
-        self._end({"t": "fail", "failure": failure_of(error, retryable=False), "given": self.given})
+        if self._is_ended():
+            return
+        failure = failure_of(error, retryable=False)
+        self.close()
+        args_id, offsets, given = self.args_id, self._deps.offsets(), self.given
+        self._deps.end({"t": "fail", "argsId": args_id, "offsets": offsets, "failure": failure, "given": given})
 
     # What the function calls.
 
@@ -133,7 +137,7 @@ class WorkflowExecution:
         self, kind: Literal["task", "workflow"], name: str, argument: Any, site: CallSite, accept: Any = None
     ) -> Ref[Any]:
         text, refs = self._encode(f"call '{name}'", argument)
-        body = Body(kind, name, text, refs, site.get("options", {}), site.get("detached", False))
+        body = Body(kind, name, text, refs, site.get("options"), site.get("detached", False))
         return self.call(body, site.get("key"), site["shielded"], accept)
 
     def now_ms(self) -> float:
@@ -169,7 +173,7 @@ class WorkflowExecution:
 
     def _pause(self, ms: float) -> Deferred:
         shielded = current_workflow("sleep").shielded
-        return self.call(Body("sleep", "sleep", wait={"forMs": plain_number(ms)}), None, shielded)._want()[1]
+        return self.call(Body("sleep", "sleep", for_ms=plain_number(ms)), None, shielded)._want()[1]
 
     def _encode(self, what: str, argument: Any) -> tuple[str, list[str]]:
         return encode_argument(what, argument, lambda ref: isinstance(ref, Ref) and ref.execution is self)
@@ -203,17 +207,16 @@ class WorkflowExecution:
 
     # Delivery.
 
-    def _take_frame(self, frame: Frame) -> bool:
+    def _take_frame(self, frame: FrameToWorkflow) -> bool:
         """False when the work failed over it."""
-        kind = frame["t"]
-        if kind == "settled":
+        if frame["t"] == "settled":
             return all(self._take_entry(entry) for entry in frame["entries"])
-        if kind == "values":
+        if frame["t"] == "values":
             self._values.update(frame["values"])
-        elif kind == "accepted":
+        elif frame["t"] == "accepted":
             if "calls" in frame:
                 self._outbox.accepted(frame["calls"])
-        elif kind == "resume":
+        elif frame["t"] == "resume":
             self._outbox.resume(self.given)
         return True
 
@@ -297,23 +300,17 @@ class WorkflowExecution:
         entry = self._entries.head()
         if entry is None:
             return "idle"
-        kind = entry["e"]
         # A function that has returned is told nothing more: what is left is compared with the calls it made (W2).
-        if kind == "settled" and self._is_running:
+        if entry["e"] == "settled" and self._is_running:
             return self._deliver_settled(entry)
-        if kind == "called" and self._book.get(entry["key"]) is None:
+        if entry["e"] == "called" and self._book.get(entry["key"]) is None:
             self.fail(missing_call(entry, self._outbox.unsent(), self._raised))
             return "idle"
         self._entries.take()
-        if kind == "signal" and not self._is_running:
-            self._mailboxes.keep(entry["name"], entry["value"])
-        if not self._is_running or kind not in ("signal", "cancel"):
-            return "passed"
-        self._now_ms = entry["at"]
-        if kind == "cancel":
+        if entry["e"] == "cancel" and self._is_running:
+            self._now_ms = entry["at"]
             return self._deliver_cancel(entry["reason"])
-        call = self._mailboxes.arrive(entry["name"], entry["value"])
-        return "passed" if call is None or call.deferred is None else self._tell(call)
+        return self._deliver_signal(entry) if entry["e"] == "signal" else "passed"
 
     def _tell_late(self) -> Step:
         call = self._late[0]
@@ -331,7 +328,15 @@ class WorkflowExecution:
         tell_call(call, value, self._deps.texts)
         return "told"
 
-    def _deliver_settled(self, entry: Entry) -> Step:
+    def _deliver_signal(self, entry: SignalEntry) -> Step:
+        if not self._is_running:
+            self._mailboxes.keep(entry["name"], entry["value"])
+            return "passed"
+        self._now_ms = entry["at"]
+        call = self._mailboxes.arrive(entry["name"], entry["value"])
+        return "passed" if call is None or call.deferred is None else self._tell(call)
+
+    def _deliver_settled(self, entry: SettledEntry) -> Step:
         call = self._book.get(entry["key"])
         # A wait for a signal ends by the signal's own entry, or by its timeout.
         if call is None or call.state != "open" or (call.kind == "signal" and entry["outcome"] == "succeeded"):
@@ -367,21 +372,19 @@ class WorkflowExecution:
             self._finish()
 
     def _finish(self) -> None:
-        def to_value(text: str) -> ProgramValue:
-            return to_program_value(self._deps.texts, self._work["folder"], text)
-
-        if self._restart is not None:
-            self._end({"t": "restart", "input": to_value(self._restart), "given": self.given})
-        elif self._returned is not None:
-            self._end({"t": "done", "output": to_value(self._returned), "given": self.given})
+        text = self._returned if self._restart is None else self._restart
+        if text is not None:
+            self._succeed(to_program_value(self._deps.texts, self._work["folder"], text))
         elif self._raised is not None:
             self.fail(only_cancel(self._raised) if self._cancelled is not None else self._raised)
 
-    def _end(self, end: Frame) -> None:
-        if self._phase == "ended":
-            return
+    def _succeed(self, value: Value) -> None:
         self.close()
-        self._deps.end(end)
+        args_id, offsets, given = self.args_id, self._deps.offsets(), self.given
+        if self._restart is not None:
+            self._deps.end({"t": "restart", "argsId": args_id, "offsets": offsets, "input": value, "given": given})
+        else:
+            self._deps.end({"t": "done", "argsId": args_id, "offsets": offsets, "output": value, "given": given})
 
     def _park(self) -> None:
         """Asks to be let go when nothing but the journal can move the code."""

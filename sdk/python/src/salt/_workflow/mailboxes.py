@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from .._program.texts import ProgramValue
 from .call import Call
+
+if TYPE_CHECKING:
+    from .._messages.task.values import Value
 
 
 @dataclass
 class _Box:
-    arrived: deque[ProgramValue] = field(default_factory=deque)
+    arrived: deque[Value] = field(default_factory=deque)
     waiting: deque[Call] = field(default_factory=deque)
 
 
@@ -25,7 +28,7 @@ class Mailboxes:
     def _box(self, name: str) -> _Box:
         return self._boxes.setdefault(name, _Box())
 
-    def arrive(self, name: str, value: ProgramValue) -> Call | None:
+    def arrive(self, name: str, value: Value) -> Call | None:
         """Hands an arrival to the first open wait and answers it, or keeps it for the next."""
         box = self._box(name)
         while box.waiting:
@@ -36,7 +39,7 @@ class Mailboxes:
         box.arrived.append(value)
         return None
 
-    def keep(self, name: str, value: ProgramValue) -> None:
+    def keep(self, name: str, value: Value) -> None:
         """Keeps an arrival, whoever waits."""
         self._box(name).arrived.append(value)
 
@@ -48,11 +51,11 @@ class Mailboxes:
         else:
             box.waiting.append(call)
 
-    def unread(self) -> list[tuple[str, ProgramValue]]:
+    def unread(self) -> list[tuple[str, Value]]:
         """Arrivals that nobody took."""
         return [(name, value) for name, box in self._boxes.items() for value in box.arrived]
 
 
-def _take(call: Call, value: ProgramValue) -> None:
+def _take(call: Call, value: Value) -> None:
     call.state = "settled"
     call.outcome = {"outcome": "succeeded", "value": value}

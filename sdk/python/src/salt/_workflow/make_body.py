@@ -6,7 +6,7 @@ import contextvars
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._declare.registry import WorkflowDefinition
 from .._program.texts import Texts
@@ -15,6 +15,9 @@ from .body import Body
 from .call import Deferred
 from .run_function import run_async, run_sync
 
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
+
 
 @dataclass(frozen=True)
 class MakeBody:
@@ -22,7 +25,7 @@ class MakeBody:
 
     core: Core
     texts: Texts
-    work: dict[str, Any]
+    work: Work
     context: contextvars.Context
     now_ms: Callable[[], float]
     pause: Callable[[float], Deferred]

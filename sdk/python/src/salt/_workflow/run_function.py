@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .._declare.registry import WorkflowDefinition
 from .._program.texts import Texts
@@ -11,8 +11,11 @@ from .body import decode_input, output_text
 from .ref import gather
 from .resolve_refs import refs_in, replace_refs
 
+if TYPE_CHECKING:
+    from .._messages.task.from_agent import Work
 
-async def run_async(definition: WorkflowDefinition, work: dict[str, Any], texts: Texts) -> str:
+
+async def run_async(definition: WorkflowDefinition, work: Work, texts: Texts) -> str:
     """Of an async function. Refs in what it returns are awaited."""
     signature, name = definition.signature, definition.name
     returned = await signature.call(signature.read_input(name, decode_input(work, texts)))
@@ -23,7 +26,7 @@ async def run_async(definition: WorkflowDefinition, work: dict[str, Any], texts:
     return output_text(name, signature.read_output(name, returned))
 
 
-def run_sync(definition: WorkflowDefinition, work: dict[str, Any], texts: Texts) -> str:
+def run_sync(definition: WorkflowDefinition, work: Work, texts: Texts) -> str:
     """Of a sync function, in the run's own thread. Refs in what it returns are awaited."""
     signature, name = definition.signature, definition.name
     returned = signature.call(signature.read_input(name, decode_input(work, texts)))

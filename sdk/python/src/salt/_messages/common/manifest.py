@@ -4,7 +4,7 @@
 # fmt: off
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, final
 
 from .names import Name, Platform, Sha256
 from .options import TaskOptions
@@ -63,6 +63,7 @@ class _TriggerCronOptional(TypedDict, total=False):
     input: Any
 
 
+@final
 class TriggerCron(_TriggerCronOptional):
     name: Name
     workflow: Name
@@ -75,6 +76,7 @@ class _TriggerWebhookOptional(TypedDict, total=False):
     input: Any
 
 
+@final
 class TriggerWebhook(_TriggerWebhookOptional):
     name: Name
     workflow: Name

@@ -16,11 +16,6 @@ class TaskOptionsRetry(TypedDict, total=False):
     backoffMaxMs: int
 
 
-class TaskOptionsLimit(TypedDict):
-    name: Name
-    max: int
-
-
 class TaskOptions(TypedDict, total=False):
     retry: TaskOptionsRetry
     attemptTimeoutMs: int
@@ -29,7 +24,7 @@ class TaskOptions(TypedDict, total=False):
     process: Literal["warm", "fresh"]
     pool: Name
     labels: Labels
-    limit: TaskOptionsLimit
+    limit: TaskLimit
     onLeaseLost: Literal["continue", "stop"]
 
 
@@ -38,3 +33,8 @@ class Retry(TypedDict):
     backoffMs: int
     factor: float
     backoffMaxMs: int
+
+
+class TaskLimit(TypedDict):
+    name: Name
+    max: int

@@ -11,6 +11,17 @@ from ..common.outcomes import CheckResult, Failure
 from .values import Call, Value
 
 
+class Offsets(TypedDict):
+    stdout: int
+    stderr: int
+
+
+class OutputFile(TypedDict):
+    path: str
+    sha256: Sha256
+    bytes: int
+
+
 class _HelloWorkingOptional(TypedDict, total=False):
     calls: int
 
@@ -91,21 +102,10 @@ class Fetch(TypedDict):
     sha256: Sha256
 
 
-class DoneOffsets(TypedDict):
-    stdout: int
-    stderr: int
-
-
-class DoneFiles(TypedDict):
-    path: str
-    sha256: Sha256
-    bytes: int
-
-
 class _DoneOptional(TypedDict, total=False):
     given: int
     checks: list[CheckResult]
-    files: list[DoneFiles]
+    files: list[OutputFile]
 
 
 class Done(_DoneOptional):
@@ -114,27 +114,17 @@ class Done(_DoneOptional):
     """
     t: Literal["done"]
     argsId: str
-    offsets: DoneOffsets
+    offsets: Offsets
     output: Value
-
-
-class RestartOffsets(TypedDict):
-    stdout: int
-    stderr: int
 
 
 class Restart(TypedDict):
     """A workflow goes on as a new run. Kept until `accepted`."""
     t: Literal["restart"]
     argsId: str
-    offsets: RestartOffsets
+    offsets: Offsets
     input: Value
     given: int
-
-
-class FailOffsets(TypedDict):
-    stdout: int
-    stderr: int
 
 
 class _FailOptional(TypedDict, total=False):
@@ -146,7 +136,7 @@ class Fail(_FailOptional):
     """The work failed, and how. Kept until `accepted`."""
     t: Literal["fail"]
     argsId: str
-    offsets: FailOffsets
+    offsets: Offsets
     failure: Failure
 
 

@@ -4,17 +4,19 @@
 # fmt: off
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, TypedDict
+from typing import Literal, TypeAlias, TypedDict, final
 
 from ..common.names import CallKey, Name, QualifiedName, Sha256
 from ..common.options import TaskOptions
 from ..common.outcomes import Failure
 
 
+@final
 class ValueJson(TypedDict):
     json: str
 
 
+@final
 class ValuePath(TypedDict):
     path: str
     bytes: int
