@@ -87,7 +87,7 @@ async function startServers(cli: Cli, folder: string, ends: Ends): Promise<Clien
 function tellNext(cli: Cli, step: (text: string) => void): void {
   step("Where to look next");
   const lines = [
-    [`examples/${example}/src/main.ts`, "what just ran; three more examples are beside it"],
+    [`examples/${example}/src/main.ts`, "what just ran; the other examples are beside it"],
     ["docs/getting-started.md", "from an empty folder to a workflow of your own"],
     ["docs/architecture.md", "one run, followed through the code"],
     ["npx salt --help", "every command; npm link makes it plain salt, in any folder"],

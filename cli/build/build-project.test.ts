@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -61,6 +61,18 @@ describe("salt build", { timeout: 60_000 }, () => {
     await writeFile(again.binaries[0]?.file ?? "", "not a program");
     const restored = await buildProject(deps, { folder: project });
     expect(restored.binaries[0]).toMatchObject({ reused: false, sha256: built.binaries[0]?.sha256 });
+  });
+
+  it("is done whole by each of two at once, and neither leaves anything else, nor what one that was killed left", async () => {
+    const file = built.binaries[0]?.file ?? "";
+    await writeFile(file, "not a program");
+    const left = path.join(path.dirname(file), ".partial-1-1-main");
+    await writeFile(left, "half of one");
+    await utimes(left, 0, 0);
+    const both = await Promise.all([1, 2].map(() => buildProject(deps, { folder: project })));
+    for (const { binaries } of both) expect(binaries[0]).toMatchObject({ sha256: built.binaries[0]?.sha256 });
+    expect(await digestFile(file)).toBe(built.binaries[0]?.sha256);
+    expect(await readdir(path.dirname(file))).toEqual([path.basename(file)]);
   });
 
   it("puts no path of this machine into the program", async () => {

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { SaltError } from "#shared/domain/errors.ts";
 import { limits } from "#shared/domain/limits.ts";
@@ -8,6 +8,7 @@ import { checkTriggers } from "./check-triggers.ts";
 import { indent } from "./describe-binary.ts";
 import { hostPlatform } from "./host.ts";
 import { writeMade } from "./made-before.ts";
+import { removeLeftPartials, writeWhole } from "./partial-of.ts";
 import { preparePython } from "./python/toolchain.ts";
 import { type Project, readProject } from "./read-project.ts";
 import type { BuildDeps, BuiltBinary, Staged, Toolchain } from "./toolchain.ts";
@@ -45,7 +46,7 @@ export async function buildProject(deps: BuildDeps, request: BuildRequest): Prom
   const toolchain = await (project.language === "python" ? preparePython : prepareTypescript)(deps, project);
   const staged: Staged[] = [];
   try {
-    const out = await stageBinaries(request, project, { toolchain, staged });
+    const out = await stageBinaries(request, project, { toolchain, staged, nowMs: startMs });
     const { manifest, printed } = await describeStaged(project, staged, toolchain);
     for (const binary of staged) await putInPlace(project, binary);
     const manifestFile = path.join(out, "manifest.json");
@@ -62,17 +63,19 @@ export async function buildProject(deps: BuildDeps, request: BuildRequest): Prom
 async function stageBinaries(
   request: BuildRequest,
   project: Project,
-  { toolchain, staged }: { toolchain: Toolchain; staged: Staged[] },
+  { toolchain, staged, nowMs }: { toolchain: Toolchain; staged: Staged[]; nowMs: number },
 ): Promise<string> {
   if (request.form === "script") {
     const out = path.join(project.folder, ".salt", "dev");
     if (toolchain.stageScript) {
+      await removeLeftPartials(out, nowMs);
       staged.push(await toolchain.stageScript(out));
       return out;
     }
   }
   const out = path.join(project.folder, "dist");
   for (const platform of request.platforms ?? project.platforms ?? [hostPlatform()]) {
+    await removeLeftPartials(path.join(out, platform), nowMs);
     staged.push(await toolchain.stage(platform, path.join(out, platform)));
   }
   return out;
@@ -97,8 +100,9 @@ async function describeStaged(
 
 async function putInPlace(project: Project, { made, partial, inputs }: Staged): Promise<void> {
   if (partial === null) return;
+  const { mtimeMs } = await stat(partial);
   await rename(partial, made.file);
-  if (inputs !== null) await writeMade(project.folder, made.platform, { inputs, ...made }, made.file);
+  if (inputs !== null) await writeMade(project.folder, made.platform, { inputs, mtimeMs, ...made });
 }
 
 function makeManifest(project: Project, description: Description, binaries: readonly BuiltBinary[]): Manifest {
@@ -127,10 +131,4 @@ function makeManifest(project: Project, description: Description, binaries: read
     );
   }
   return parsed.data;
-}
-
-async function writeWhole(file: string, text: string): Promise<void> {
-  await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(`${file}.partial`, text);
-  await rename(`${file}.partial`, file);
 }

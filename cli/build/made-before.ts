@@ -1,8 +1,9 @@
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { z } from "zod";
 import { type Platform, sha256Schema } from "#shared/protocol/common.ts";
 import { pythonNeedSchema } from "#shared/protocol/manifest.ts";
+import { writeWhole } from "./partial-of.ts";
 import type { BuiltBinary } from "./toolchain.ts";
 
 /** What an executable was made from, and how its file looked then. */
@@ -31,15 +32,11 @@ export async function readMade(folder: string, platform: Platform, inputs: strin
   }
 }
 
+/** `mtimeMs`: of the file as it was made. Another build may have put its own in place meanwhile. */
 export async function writeMade(
   folder: string,
   platform: Platform,
-  { inputs, sha256, bytes, python }: Made & { readonly inputs: string },
-  file: string,
+  { inputs, sha256, bytes, python, mtimeMs }: Made & { readonly inputs: string; readonly mtimeMs: number },
 ): Promise<void> {
-  const { mtimeMs } = await stat(file);
-  const record = recordFile(folder, platform);
-  await mkdir(path.dirname(record), { recursive: true });
-  await writeFile(`${record}.partial`, JSON.stringify({ inputs, sha256, bytes, python, mtimeMs }));
-  await rename(`${record}.partial`, record);
+  await writeWhole(recordFile(folder, platform), JSON.stringify({ inputs, sha256, bytes, python, mtimeMs }));
 }

@@ -88,8 +88,12 @@ async function stageExecutable(
 async function describeBuilt(project: Project, staged: readonly Staged[], bundle: string): Promise<Described> {
   const own = staged.find(({ made }) => made.platform === hostPlatform());
   if (own) return await describeProgram([own.partial ?? own.made.file], project.folder);
-  const file = path.join(project.folder, ".salt", "cache", "main.mjs");
+  const file = partialOf(path.join(project.folder, ".salt", "cache", "main.mjs"));
   await mkdir(path.dirname(file), { recursive: true });
-  await writeFile(file, bundle);
-  return await describeProgram([process.execPath, file], project.folder);
+  try {
+    await writeFile(file, bundle);
+    return await describeProgram([process.execPath, file], project.folder);
+  } finally {
+    await rm(file, { force: true });
+  }
 }
