@@ -113,6 +113,40 @@ test("C17 an attempt that must not outlast its lease ends at its time although i
   expect((await coordinator.report(lease)).result.kind).toBe("lost");
 }, 20_000);
 
+test("C19 what a process printed before its agent was killed is not taken for the next task's, though the notes of it were lost", async () => {
+  await coordinator.settle(coordinator.lease(program, "print", "before"));
+  // Its answer has been accepted, so that it knows of nothing any more.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await kill();
+  loseNotes();
+  agent = startAgent();
+  await coordinator.until("the second hello", () => coordinator.said("hello")[1]);
+  const [report] = await coordinator.settle(coordinator.lease(program, "print", "next"));
+  expect(report && coordinator.output(report, "stdout").bytes.toString()).toBe('out "next"\n');
+});
+
+test("C19 nor for that of the task that it is at: this is lost", async () => {
+  await coordinator.settle(coordinator.lease(program, "print", "before"));
+  const lease = coordinator.lease(program, "wait", 100_000);
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("it started", () => coordinator.said("started")[0]);
+  await kill();
+  loseNotes();
+  agent = startAgent();
+  const { result } = await coordinator.report(lease);
+  expect(result.kind).toBe("lost");
+  expect(coordinator.output(lease, "stdout").bytes.toString()).toBe("");
+});
+
+/** Of the agent's notes those of what processes were given are left, as where the disk was full afterwards. */
+function loseNotes(): void {
+  const notes = join(folder, "agent", "attempts");
+  const given = readFileSync(notes, "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith('{"j":"given"'));
+  writeFileSync(notes, `${given.join("\n")}\n`);
+}
+
 test("C18 A21 a program that ended while its agent was away is settled from its exit file", async () => {
   const lease = coordinator.lease(quitter, "wait", 100_000);
   coordinator.send({ t: "leases", leases: [lease] });

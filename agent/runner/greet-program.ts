@@ -1,5 +1,5 @@
 import type { Connection } from "../connection/connection.ts";
-import { type Attempt, isOver } from "../leases/attempt.ts";
+import { type Attempt, isOver, moveAttempt } from "../leases/attempt.ts";
 import type { Program } from "./program.ts";
 import type { Hello } from "./read-frame.ts";
 
@@ -10,10 +10,13 @@ import type { Hello } from "./read-frame.ts";
 export function greetProgram(deps: { connection: Connection }, program: Program, hello: Hello): Attempt[] {
   const working = new Map(hello.working.map((work) => [work.argsId, work]));
   const unheard: Attempt[] = [];
+  let isMuddled = false;
   for (const attempt of [...program.works.values()]) {
     const work = working.get(attempt.argsId);
-    if (work !== undefined) resumeWork(deps, program, attempt, work);
-    else if (!isOver(attempt)) unheard.push(attempt);
+    if (work !== undefined) {
+      resumeWork(deps, program, attempt, work);
+      isMuddled ||= unheard.length > 0;
+    } else if (!isOver(attempt)) unheard.push(attempt);
   }
   for (const argsId of working.keys()) {
     if (program.works.has(argsId)) continue;
@@ -22,7 +25,21 @@ export function greetProgram(deps: { connection: Connection }, program: Program,
     else program.kill({ culprit: null, failure: null });
   }
   for (const attempt of unheard) program.lose(attempt);
+  if (program.adopted && program.kind === "task") skipLeft(program, isMuddled);
   return unheard;
+}
+
+/**
+ * C19: the last notes of an earlier life may be lost, as where the disk was full, and with them whose output is whose. What
+ * a program printed that holds nothing is nobody's; one that has ended what came before the work that it holds is ended.
+ */
+function skipLeft(program: Program, isMuddled: boolean): void {
+  const [first] = program.line;
+  if (first !== undefined && !isMuddled) return;
+  program.parts?.logs.skip();
+  if (first === undefined) return;
+  if (first.phase === "given") moveAttempt(first, "running");
+  program.kill({ culprit: null, failure: null });
 }
 
 function resumeWork(

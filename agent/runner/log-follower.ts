@@ -157,6 +157,11 @@ export class LogFollower<Owner extends LogOwner> {
     if (this.#owner === owner) this.#owner = null;
   }
 
+  /** What has been printed so far is nobody's. */
+  skip(): void {
+    for (const stream of streamNames) this.#mark[stream] = Math.max(this.#mark[stream], this.#files.size(stream));
+  }
+
   /** The last lines of the last `bytes` bytes of a stream, at most 20 and 4 KiB. */
   tail(stream: StreamName, bytes: number): string {
     if (this.#closed || bytes <= 0) return "";

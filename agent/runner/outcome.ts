@@ -28,8 +28,8 @@ export function resultOfEnd(
   if (nowMs >= attempt.heldUntilMs) return { kind: "lost", failure: leaseLost };
   if (failure !== null && program.verdict?.culprit === attempt) return { kind: "fail", failure };
   if (attempt.stop !== null) return cancelledResult(attempt, `The program ${describeExit(exit ?? unknownExit)}.`);
-  if (exit === null && program.adopted) {
-    const message = "The agent was away when the program ended, and nothing says how it did.";
+  if (program.adopted && (exit === null || program.verdict?.culprit === null)) {
+    const message = "The agent was away meanwhile, and does not know what became of the attempt.";
     return { kind: "lost", failure: failureOf("AgentLost", message, { retryable: true }) };
   }
   const stderr = program.stderrTail(attempt);

@@ -16,6 +16,8 @@ interface ClientDeps {
   readonly anyCoordinator: () => SimCoordinator | null;
   /** The run that goes on from one that was restarted, else the run itself. */
   readonly latestOf: (run: RunId) => Promise<RunId>;
+  /** The runs that a retry of it has made, whoever heard of them. */
+  readonly retriesOf: (run: RunId) => Promise<readonly RunId[]>;
   readonly onBroken: (what: string) => void;
   readonly partition: Partition;
   /** What runs that are opened by chance do. */
@@ -44,6 +46,8 @@ const answerWithinMs = 3_000;
 export class Clients {
   readonly asked: Asked[] = [];
   readonly retried: Retried[] = [];
+  /** Runs of which a retry was asked for and not answered: it may have been made all the same. */
+  readonly #perhapsRetried: Asked[] = [];
   readonly #deps: ClientDeps;
   readonly #life: Life;
   #signals = 0;
@@ -76,6 +80,7 @@ export class Clients {
   help(): void {
     for (const asked of this.asked) if (waitsFor(asked.plan, "signal")) void this.signal(asked);
     for (const { run, of } of this.retried) if (waitsFor(of.plan, "signal")) void this.signal({ ...of, run });
+    for (const of of this.#perhapsRetried) if (waitsFor(of.plan, "signal")) void this.#signalRetries(of);
     if (this.asked.some(({ plan }) => mayWaitForEvent(plan))) this.sendEvent();
   }
 
@@ -111,6 +116,11 @@ export class Clients {
     );
   }
 
+  async #signalRetries(of: Asked): Promise<void> {
+    if (of.run === null) return;
+    for (const run of await this.#deps.retriesOf(of.run)) void this.signal({ ...of, run });
+  }
+
   sendEvent(): void {
     this.#events += 1;
     const id = `e${this.#events}`;
@@ -136,7 +146,8 @@ export class Clients {
     const { run } = of;
     if (run === null || this.retried.length >= 2) return;
     const once = ({ runs }: Journey) => runs.retryRun({ run, by: "client" });
-    this.#ask(`retry ${run}`, once, (next) => next && this.retried.push({ of, run: next }), { once: true });
+    const unanswered = () => void this.#perhapsRetried.push(of);
+    this.#ask(`retry ${run}`, once, (next) => next && this.retried.push({ of, run: next }), unanswered);
   }
 
   /** Several at a coordinator at once, and at others beside it. */
@@ -154,12 +165,12 @@ export class Clients {
     return this.asked[this.#deps.random.between(0, this.asked.length - 1)];
   }
 
-  /** Asks until it is answered; a refusal that says so is no reason to ask again. */
+  /** Asks until it is answered, or once where no answer is taken for one; a refusal that says so is no reason to ask again. */
   #ask<T>(
     what: string,
     request: (journey: Journey) => Promise<T>,
     answered: (answer: T) => void = () => undefined,
-    options: { once: boolean } = { once: false },
+    unanswered: (() => void) | null = null,
   ): void {
     const { trace, anyCoordinator, onBroken, random } = this.#deps;
     this.waiting += 1;
@@ -171,9 +182,12 @@ export class Clients {
     };
     const attempt = () => {
       if (over) return;
-      const again = this.#life.clock.after(answerWithinMs, () =>
-        options.once ? !over && end("unanswered") : attempt(),
-      );
+      const again = this.#life.clock.after(answerWithinMs, () => {
+        if (unanswered === null) return attempt();
+        if (over) return;
+        end("unanswered");
+        unanswered();
+      });
       const coordinator = anyCoordinator();
       if (coordinator === null) return;
       const hear = (then: () => void) => this.#life.reach(1 + random.float() * 3, () => !over && then());

@@ -11,6 +11,7 @@ import { Life } from "./life.ts";
 import { Meddler } from "./meddler.ts";
 import { Network } from "./network.ts";
 import { drawPlan, type Plan } from "./plan.ts";
+import { allRuns } from "./recount.ts";
 import { register } from "./register.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SimAgent } from "./sim-agent.ts";
@@ -84,6 +85,7 @@ export class Cluster {
       partition: partitionAt(0),
       drawPlan: draw,
       latestOf: (run) => latestOf(this.room.base, run),
+      retriesOf: (run) => retriesOf(this, run),
     });
     this.agents = Array.from({ length: plan.agents }, (_, index) => this.#agent(index));
     this.meddler = new Meddler(this, this.random("meddler"));
@@ -173,6 +175,12 @@ export async function latestOf(engine: Engine, run: RunId): Promise<RunId> {
     if (record?.state !== "restarted" || record.next === null) return latest;
     latest = record.next;
   }
+}
+
+async function retriesOf(cluster: Cluster, run: RunId): Promise<RunId[]> {
+  const runs = await allRuns(cluster);
+  const { found } = await cluster.room.base.get(runs.map(runKey));
+  return runs.filter((_, index) => (JSON.parse(found[index]?.value ?? "null") as RunRecord | null)?.previous === run);
 }
 
 function mix(seed: number, purpose: string): number {
