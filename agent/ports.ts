@@ -89,6 +89,8 @@ export interface LaunchOptions {
 
 /** Programs, each in a process group of its own, and what the agent has in common with them. */
 export interface Processes {
+  /** Of this boot of the machine; empty where none can be told. */
+  readonly bootId: string;
   /** Null when it could not be started. `exited` is called once, with null when it could not be. */
   launch(options: LaunchOptions, exited: (exit: ProgramExit | null) => void): { readonly pid: number } | null;
   /** Signals every process of the group; false when there is none. */

@@ -8,13 +8,14 @@ import { dialCoordinator } from "./connection/dial.ts";
 import { openDataFolder } from "./data-folder.ts";
 import { keepProcessAlive } from "./keep-alive.ts";
 import type { Machine, Processes } from "./ports.ts";
-import { identifyProcess, launchProgram, readExit, signalGroup } from "./runner/launch.ts";
+import { bootId, identifyProcess, launchProgram, readExit, signalGroup } from "./runner/launch.ts";
 import { openLogFiles } from "./runner/log-files.ts";
 import { createValues } from "./runner/program-values.ts";
 import { SystemWorkFolders } from "./runner/work-folders.ts";
 import { systemDisk } from "./system-disk.ts";
 
 const systemProcesses: Processes = {
+  bootId,
   launch: launchProgram,
   signalGroup,
   identify: identifyProcess,

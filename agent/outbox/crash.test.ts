@@ -138,6 +138,25 @@ test("C19 nor for that of the task that it is at: this is lost", async () => {
   expect(coordinator.output(lease, "stdout").bytes.toString()).toBe("");
 });
 
+test("C19 A23 nor is, after a reboot, the rest of what it printed for the task's before: notes are not synced", async () => {
+  coordinator.accepts = false;
+  const before = coordinator.lease(program, "print", "before");
+  await coordinator.settle(before);
+  const lease = coordinator.lease(program, "slowCount", { file: join(folder, "count"), ms: 100_000 });
+  coordinator.send({ t: "leases", leases: [lease] });
+  await coordinator.until("its first words", () => coordinator.output(lease, "stdout").bytes.length > 0);
+  const [name = ""] = readdirSync(join(folder, "agent", "processes"));
+  await kill();
+  loseNotes();
+  const file = join(folder, "agent", "processes", name, "identity.json");
+  const identity = JSON.parse(readFileSync(file, "utf8"));
+  process.kill(-identity.pid, "SIGKILL");
+  writeFileSync(file, JSON.stringify({ ...identity, bootId: "00000000-0000-4000-8000-000000000000" }));
+  agent = startAgent();
+  await coordinator.until("what became of it", () => coordinator.reports()[1]);
+  expect(coordinator.output(before, "stdout").bytes.toString()).toBe('out "before"\n');
+});
+
 /** Of the agent's notes those of what processes were given are left, as where the disk was full afterwards. */
 function loseNotes(): void {
   const notes = join(folder, "agent", "attempts");

@@ -94,6 +94,8 @@ async function adoptProcess(deps: AdoptDeps, folder: string): Promise<Program | 
   const attempts = deps.remembered.attempts.filter((attempt) => attempt.program === record.id);
   const isAlive = await takeUp(deps, program, { record, identity, folder, attempts });
   if (isAlive()) return program;
+  // C19: notes are not synced. After a boot of the machine the last may be lost, and with them whose output is whose.
+  if (identity?.bootId !== processes.bootId) program.parts?.logs.skip();
   deps.runner.ended(program, processes.readExit(exitFile(folder)));
   return null;
 }

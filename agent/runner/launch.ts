@@ -75,6 +75,10 @@ export function signalGroup(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
+/** Of this boot of the machine; empty where none can be told. */
+export const bootId: string =
+  process.platform === "linux" ? readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim() : "";
+
 /** Null when there is no such process. */
 export function identifyProcess(pid: number): ProcessIdentity | null {
   try {
@@ -84,10 +88,10 @@ export function identifyProcess(pid: number): ProcessIdentity | null {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       const startTime = fields[19];
       if (startTime === undefined || fields[0] === "Z") return null;
-      return { pid, startTime, bootId: readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim() };
+      return { pid, startTime, bootId };
     }
     const startTime = execFileSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).trim();
-    return startTime === "" ? null : { pid, startTime, bootId: "" };
+    return startTime === "" ? null : { pid, startTime, bootId };
   } catch {
     return null;
   }

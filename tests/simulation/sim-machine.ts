@@ -95,12 +95,14 @@ export class SimMachine {
   }
 
   #processesFor(life: Life): Processes {
+    const bootId = String(this.#boots);
     return {
+      bootId,
       launch: (options, exited) => this.#launch(life, options, exited),
       signalGroup: (pid, signal) => this.processes.get(pid)?.signal(signal) ?? false,
       identify: (pid) => {
         const process = this.processes.get(pid);
-        return process ? { pid, startTime: String(process.startedAtMs), bootId: String(this.#boots) } : null;
+        return process ? { pid, startTime: String(process.startedAtMs), bootId } : null;
       },
       readExit: (file) => {
         try {
