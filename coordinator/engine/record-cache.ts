@@ -8,13 +8,14 @@ export interface CachedRecord {
   readonly value: object | null;
 }
 
-const recordsMax = 30_000;
+/** Counted as sizes, so that no room is taken before there are records: a coordinator has a cache for each partition. */
+const records = { maxSize: 30_000, sizeCalculation: () => 1 };
 
 /** Records of a partition lately read or written. Any of them may be stale, for others write too. */
 export class RecordCache {
   readonly #engine: Engine;
   readonly #time: HeardTime;
-  readonly #records = new LRUCache<Key, CachedRecord>({ max: recordsMax });
+  readonly #records = new LRUCache<Key, CachedRecord>(records);
 
   constructor(engine: Engine, time: HeardTime) {
     this.#engine = engine;
