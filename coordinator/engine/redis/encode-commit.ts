@@ -1,5 +1,14 @@
 import type { Partition } from "#shared/domain/ids.ts";
-import { type Check, type ClaimWant, keyIn, queueIndex, type Score, type Transaction, type Write } from "../engine.ts";
+import {
+  type Check,
+  type ClaimWant,
+  type Key,
+  keyIn,
+  queueIndex,
+  type Score,
+  type Transaction,
+  type Write,
+} from "../engine.ts";
 import { isLease, type Keyspace, memberOfLease } from "./keyspace.ts";
 
 /** What the commit script takes: see its header. */
@@ -32,12 +41,20 @@ export function encodeCommit(keyspace: Keyspace, { partition, batch, claim, head
   return program.done();
 }
 
+type Kind = "record" | "index" | "log" | "queue" | "lease";
+
 class ProgramWriter {
   readonly #keyspace: Keyspace;
   readonly #partition: Partition;
   readonly #keys: string[];
-  /** By key: its number in `#keys` as the program says it. */
-  readonly #numbers = new Map<string, string>();
+  /** The number of a key in `#keys`, as the program says it, by what it is called in the batch: such names are hashed already. */
+  readonly #numbers: Record<Kind, Map<string, string>> = {
+    record: new Map(),
+    index: new Map(),
+    log: new Map(),
+    queue: new Map(),
+    lease: new Map(),
+  };
   readonly #args: string[];
   #steps = "";
 
@@ -58,80 +75,83 @@ class ProgramWriter {
     if (argument !== undefined) this.#args.push(argument);
   }
 
-  #on(letter: string, key: string): string[] {
-    this.#steps += letter + this.#numberOf(key);
+  #on(letter: string, kind: Kind, name: string): string[] {
+    const numbers = this.#numbers[kind];
+    let number = numbers.get(name);
+    if (number === undefined) {
+      number = numberText(this.#keys.push(this.#keyOf(kind, name)) - 1);
+      numbers.set(name, number);
+    }
+    this.#steps += letter + number;
     return this.#args;
   }
 
-  #numberOf(key: string): string {
-    let text = this.#numbers.get(key);
-    if (text === undefined) {
-      text = numberText(this.#keys.push(key) - 1);
-      this.#numbers.set(key, text);
+  #keyOf(kind: Kind, name: string): string {
+    switch (kind) {
+      case "queue":
+        return this.#keyspace.index(queueIndex(this.#partition, name));
+      case "lease":
+        return this.#keyspace.record(keyIn(this.#partition, `lease/${name}`));
+      default:
+        return this.#keyspace[kind](name as Key);
     }
-    return text;
   }
 
   check(check: Check): void {
     switch (check.kind) {
-      case "stamp": {
-        const key = this.#keyspace.record(check.key);
-        if (check.stamp === null) this.#on("a", key);
-        else if (check.stamp === "counter") this.#on("c", key);
-        else this.#on("s", key).push(`${check.stamp}\n`);
+      case "stamp":
+        if (check.stamp === null) this.#on("a", "record", check.key);
+        else if (check.stamp === "counter") this.#on("c", "record", check.key);
+        else this.#on("s", "record", check.key).push(`${check.stamp}\n`);
         break;
-      }
-      case "fewer": {
-        const key = this.#keyspace.index(check.index);
-        if (check.member === undefined) this.#on("f", key).push(String(check.than));
-        else this.#on("m", key).push(String(check.than), check.member);
+      case "fewer":
+        if (check.member === undefined) this.#on("f", "index", check.index).push(String(check.than));
+        else this.#on("m", "index", check.index).push(String(check.than), check.member);
         break;
-      }
       case "end":
-        this.#on("e", this.#keyspace.log(check.log)).push(String(check.position));
+        this.#on("e", "log", check.log).push(String(check.position));
     }
   }
 
   write(write: Write): void {
-    const { record, index, log, channel } = this.#keyspace;
     switch (write.kind) {
       case "set":
-        this.#on("S", record(write.key)).push(`${write.stamp}\n${write.value}`);
+        this.#on("S", "record", write.key).push(`${write.stamp}\n${write.value}`);
         break;
       case "delete":
-        if (isLease(write.key)) this.#on("L", record(write.key)).push(memberOfLease(write.key));
-        else this.#on("D", record(write.key));
+        if (isLease(write.key)) this.#on("L", "record", write.key).push(memberOfLease(write.key));
+        else this.#on("D", "record", write.key);
         break;
       case "rank":
-        if (write.value === undefined) this.#on("R", index(write.index)).push(scoreText(write.score), write.member);
-        else this.#on("V", index(write.index)).push(scoreText(write.score), write.member, write.value);
+        if (write.value === undefined) this.#on("R", "index", write.index).push(scoreText(write.score), write.member);
+        else this.#on("V", "index", write.index).push(scoreText(write.score), write.member, write.value);
         break;
       case "unrank":
-        this.#on("U", index(write.index)).push(write.member);
+        this.#on("U", "index", write.index).push(write.member);
         break;
       case "enqueue":
-        this.#on("E", this.#queue(write.queue)).push(scoreText(write.score), write.member);
+        this.#on("E", "queue", write.queue).push(scoreText(write.score), write.member);
         break;
       case "dequeue":
-        this.#on("Q", this.#queue(write.queue)).push(write.member);
+        this.#on("Q", "queue", write.queue).push(write.member);
         break;
       case "hold":
         this.#hold(write);
         break;
       case "release":
-        this.#on("X", this.#lease(write.member)).push(write.member);
+        this.#on("X", "lease", write.member).push(write.member);
         break;
       case "append":
-        this.#on("P", log(write.log)).push(write.value);
+        this.#on("P", "log", write.log).push(write.value);
         break;
       case "trim":
-        this.#on("Y", log(write.log)).push(String(write.through));
+        this.#on("Y", "log", write.log).push(String(write.through));
         break;
       case "add":
-        this.#on("N", record(write.counter)).push(String(write.delta));
+        this.#on("N", "record", write.counter).push(String(write.delta));
         break;
       case "signal":
-        this.step("G", channel(write.topic));
+        this.step("G", this.#keyspace.channel(write.topic));
         this.#args.push(write.note);
     }
   }
@@ -141,7 +161,7 @@ class ProgramWriter {
       this.step("H", member);
       this.#args.push(String(forMs));
     } else {
-      this.#on("I", this.#lease(member)).push(member, String(forMs), jsonOr(state), jsonOr(holder));
+      this.#on("I", "lease", member).push(member, String(forMs), jsonOr(state), jsonOr(holder));
     }
   }
 
@@ -153,21 +173,13 @@ class ProgramWriter {
     this.step("C", String(holdMs));
     this.#args.push(String(numbers.size));
     for (const queue of numbers.keys()) {
-      this.#args.push(String(this.#keys.push(this.#queue(queue))), JSON.stringify(queue));
+      this.#args.push(String(this.#keys.push(this.#keyOf("queue", queue))), JSON.stringify(queue));
     }
     this.#args.push(String(wants.length));
     for (const { holder, queues, take } of wants) {
       const asked = queues.map((queue) => numbers.get(queue)).join(" ");
       this.#args.push(JSON.stringify(holder), String(take), asked);
     }
-  }
-
-  #queue(queue: string): string {
-    return this.#keyspace.index(queueIndex(this.#partition, queue));
-  }
-
-  #lease(member: string): string {
-    return this.#keyspace.record(keyIn(this.#partition, `lease/${member}`));
   }
 }
 

@@ -6,7 +6,7 @@ const head = String.raw`#!lua
 -- commit: checks and writes of all transactions of a batch, then its claim.
 --
 -- KEYS  1      <space>e{partition}: what the engine itself knows of the partition, a hash: now, fence, server, trimmed.
---       2...   those that the operands K below name, each once. All are of the partition's slot.
+--       2...   those that the operands K below name. All are of the partition's slot.
 -- ARGV  1      the program: a letter for each step and, where it has an operand K, that key's number, in three characters
 --              from ' ' to '~' with the value 0 to 94. Operands A follow in ARGV.
 --       2      a time in ms that has passed for sure, as the caller has heard and counted on, or ''.
