@@ -126,6 +126,34 @@ describe.runIf(haveRedis())("what a redis is asked at the start", () => {
     }
   });
 
+  test("one that lacks the database is refused, and nothing is written into another in its place", async () => {
+    const url = `${server.url}/99`;
+    const refusal = {
+      code: "Unavailable",
+      retryable: false,
+      message: expect.stringMatching(/Redis at \S+\/99 answers that it has no database of that number/),
+      next: expect.stringContaining("`databases`"),
+    };
+    await expect(createRedisEngine({ url, ...deps })).rejects.toMatchObject(refusal);
+    await expect(checkRedisStore(url, deps)).rejects.toMatchObject(refusal);
+  });
+
+  test("a user who may not ask INFO is told which rights Salt needs", async () => {
+    await server.command("ACL", "SETUSER", "blind", "on", ">hush", "~salt:*", "&salt:*", "+@all", "-info");
+    const url = server.url.replace("//", "//blind:hush@");
+    const refusal = { code: "Unavailable", retryable: false, next: expect.stringContaining("+info") };
+    await expect(createRedisEngine({ url, ...deps, warn: () => undefined })).rejects.toMatchObject(refusal);
+    await expect(checkRedisStore(url, deps)).rejects.toMatchObject(refusal);
+  });
+
+  test("one that is no cluster is not waited for to become one", async () => {
+    await expect(createRedisEngine({ url: server.url.replace(":", "-cluster:"), ...deps })).rejects.toMatchObject({
+      message: expect.stringContaining("it is no Redis Cluster"),
+      retryable: false,
+      next: "Write redis:// in place of redis-cluster://.",
+    });
+  });
+
   test("a replica is refused", async () => {
     await server.command("REPLICAOF", "127.0.0.1", "1");
     try {

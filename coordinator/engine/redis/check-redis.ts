@@ -1,6 +1,6 @@
 import type { Redis } from "ioredis";
 import { SaltError } from "#shared/domain/errors.ts";
-import { describeAddress } from "./redis-address.ts";
+import { describeAddress, type RedisAddress } from "./redis-address.ts";
 import type { RedisLink } from "./redis-link.ts";
 
 /** What is the case, and what to do when that is not as it should be. */
@@ -18,7 +18,9 @@ export async function checkRedis(link: RedisLink): Promise<RedisFinding[]> {
   const masters = link.masters();
   const each = masters.map(async (redis) => {
     const place = masters.length > 1 ? `${redis.options.host}:${redis.options.port} ` : "";
-    const findings = await checkServer(redis);
+    const findings = await checkServer(redis, link.address).catch((error: unknown) => {
+      throw link.explain(error, "see how Redis is set up");
+    });
     return findings.map((found) => ({ ...found, finding: `${place}${found.finding}` }));
   });
   return (await Promise.all(each)).flat();
@@ -38,12 +40,13 @@ export async function requireFitRedis(link: RedisLink, warn: (text: string) => v
   }
 }
 
-async function checkServer(redis: Redis): Promise<RedisFinding[]> {
+async function checkServer(redis: Redis, address: RedisAddress): Promise<RedisFinding[]> {
   const text = await redis.info();
   const info = new Map(text.split("\r\n").map((line) => line.split(":", 2) as [string, string]));
   return [
     checkVersion(info),
     checkRole(info),
+    checkMode(info, address),
     checkEviction(info.get("maxmemory_policy") ?? (await readConfig(redis, "maxmemory-policy"))),
     checkDurability(info, await readConfig(redis, "appendfsync")),
   ].filter((finding) => finding !== null);
@@ -69,6 +72,16 @@ function checkVersion(info: Info): RedisFinding {
 function checkRole(info: Info): RedisFinding | null {
   if (info.get("role") !== "slave") return null;
   return { state: "fails", finding: "it is a replica", next: "Name the master." };
+}
+
+/** Asked as a single server, it refuses whatever is in slots of the others. */
+function checkMode(info: Info, { cluster }: RedisAddress): RedisFinding | null {
+  if (cluster || info.get("redis_mode") !== "cluster") return null;
+  return {
+    state: "fails",
+    finding: "it is a node of a Redis Cluster",
+    next: "Write redis-cluster:// in place of redis://.",
+  };
 }
 
 function checkEviction(policy: string | null): RedisFinding {

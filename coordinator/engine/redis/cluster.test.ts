@@ -26,6 +26,15 @@ describe.runIf(haveRedis())("a redis cluster that changes", () => {
       ])
     ).results[0]?.positions[0];
 
+  test("a node of it that is asked as a single server is refused at the start", async () => {
+    const url = cluster.nodes[0]?.url ?? "";
+    const alone = createRedisEngine({ url, clock: systemClock, random: systemRandom, warn: () => undefined });
+    await expect(alone).rejects.toMatchObject({
+      message: expect.stringContaining("it is a node of a Redis Cluster"),
+      next: "Write redis-cluster:// in place of redis://.",
+    });
+  });
+
   test("A10 partitions of all masters are read in one look", async () => {
     const partitions = Array.from({ length: 16 }, (_, index) => partitionAt(index));
     await Promise.all(partitions.map(append));

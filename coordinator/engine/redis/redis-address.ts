@@ -29,7 +29,9 @@ export function parseRedisUrl(text: string): RedisAddress {
   const nodes = hosts.split(",").map((host) => {
     const address = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(host);
     if (address === null) throw refuse(`'${host}' is not a host and a port`);
-    return { host: (address[1] ?? "").replace(/^\[|\]$/g, ""), port: Number(address[2] ?? 6379) };
+    const port = Number(address[2] ?? 6379);
+    if (port < 1 || port > 65_535) throw refuse(`${port} is no port: those are 1 to 65535`);
+    return { host: (address[1] ?? "").replace(/^\[|\]$/g, ""), port };
   });
   const cluster = clustered !== undefined || nodes.length > 1;
   if (cluster && Number(db || 0) !== 0) throw refuse("a Redis Cluster has database 0 only");
@@ -52,5 +54,7 @@ function readCredentials(text: string, refuse: (why: string) => SaltError): [str
 /** For errors and logs: what stands before the last `@` is a secret, whatever else the text is. */
 export const redactUrl = (text: string): string => text.replace(/^([^:/@]+:\/\/)?(.*)@/s, "$1***@");
 
-export const describeAddress = ({ nodes, cluster }: RedisAddress): string =>
-  `${cluster ? "the Redis Cluster at " : "Redis at "}${nodes.map(({ host, port }) => `${host}:${port}`).join(", ")}`;
+export function describeAddress({ nodes, cluster, db }: RedisAddress): string {
+  const places = nodes.map(({ host, port }) => `${host}:${port}`).join(", ");
+  return `${cluster ? "the Redis Cluster at " : "Redis at "}${places}${db === 0 ? "" : `/${db}`}`;
+}

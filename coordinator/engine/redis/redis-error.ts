@@ -30,6 +30,32 @@ const replies: Readonly<Record<string, Meaning>> = {
   },
 };
 
+/** Replies that begin with ERR, which says nothing: what they are told by, and what they mean. */
+const errReplies: readonly (readonly [told: RegExp, meaning: Meaning])[] = [
+  // Whoever is refused a database stays in 0, where others may keep theirs.
+  [
+    /DB index/i,
+    {
+      is: "it has no database of that number",
+      next: "Correct the number in the URL, or raise `databases` in redis.conf.",
+      retryable: false,
+    },
+  ],
+  [
+    /cluster support disabled/,
+    { is: "it is no Redis Cluster", next: "Write redis:// in place of redis-cluster://.", retryable: false },
+  ],
+];
+
+/** What an error reply means; undefined for what is not known, or no error reply. */
+function meaningOf({ message }: Error): Meaning | undefined {
+  const word = message.split(" ", 1)[0] ?? "";
+  return word === "ERR" ? errReplies.find(([told]) => told.test(message))?.[1] : replies[word];
+}
+
+/** Whether what was refused to a connection stays refused, however often it is made again. */
+export const isRefusedForGood = (error: Error): boolean => meaningOf(error)?.retryable === false;
+
 /**
  * Whatever came between us and an answer, as `Unavailable`. Of a commit nobody knows then whether it was applied. `next` is
  * what to do without a connection; by default it is dialled again.
@@ -40,7 +66,7 @@ export function toSaltError(
 ): unknown {
   const { attempted, where, cause } = given;
   if (!(error instanceof Error) || error instanceof SaltError) return error;
-  const meaning = replies[error.message.split(" ", 1)[0] ?? ""];
+  const meaning = meaningOf(error);
   if (meaning !== undefined) {
     const { is, next, retryable = true } = meaning;
     return new SaltError("Unavailable", `Cannot ${attempted}: ${where} answers that ${is}.`, {

@@ -5,7 +5,7 @@ import type { Clock, Random } from "#shared/ports.ts";
 import { createClient } from "./create-client.ts";
 import { slotOf } from "./keyspace.ts";
 import { describeAddress, type RedisAddress } from "./redis-address.ts";
-import { toSaltError } from "./redis-error.ts";
+import { isRefusedForGood, toSaltError } from "./redis-error.ts";
 import { RedisNode, type Reply } from "./redis-node.ts";
 
 export interface LinkDeps {
@@ -38,7 +38,7 @@ export class RedisLink {
     this.#deps = deps;
     this.#client = createClient(address, { random: deps.random, use: "commands" });
     this.#client.on("error", (error: Error) => {
-      this.#lastError = error;
+      this.#lastError = reasonOf(error);
     });
     this.#client.on("ready", () => {
       this.#lastError = null;
@@ -61,14 +61,15 @@ export class RedisLink {
         };
         const ready = () => settle(resolve);
         const refused = (error: Error) => {
-          if (/^(NOAUTH|WRONGPASS|NOPERM)/.test(error.message)) settle(() => reject(error));
+          const reason = reasonOf(error);
+          if (isRefusedForGood(reason)) settle(() => reject(reason));
         };
         this.#client.on("ready", ready);
         this.#client.on("error", refused);
       });
     } catch (error) {
       this.#client.disconnect();
-      throw this.#explain(error, "connect", "Start Redis, or correct its address, and start again.");
+      throw this.explain(error, "connect", "Start Redis, or correct its address, and start again.");
     }
   }
 
@@ -86,7 +87,7 @@ export class RedisLink {
         }
       }
     } catch (error) {
-      throw this.#explain(error, attempted);
+      throw this.explain(error, attempted);
     }
   }
 
@@ -150,10 +151,16 @@ export class RedisLink {
     });
   }
 
-  #explain(error: unknown, attempted: string, next?: string): unknown {
+  /** What was thrown while something was asked of its servers, as an operating error. */
+  explain(error: unknown, attempted: string, next?: string): unknown {
     const where = describeAddress(this.address);
     return toSaltError(error, { attempted, where, cause: this.#lastError, ...(next !== undefined && { next }) });
   }
+}
+
+/** A cluster's client says of its nodes that none answered as one, and in the error's own field why. */
+function reasonOf(error: Error & { readonly lastNodeError?: Error }): Error {
+  return error.lastNodeError ?? error;
 }
 
 export const closedError = (attempted: string): SaltError =>
