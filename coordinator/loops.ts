@@ -45,6 +45,8 @@ const sweepEveryTicks = 2;
 /** How often a partition is looked at for what is past its time, unless the last look left some of it. */
 const keptEveryTicks = 30;
 const slotsEveryTicks = 10;
+/** How often a failure that stays is told again. */
+const toldEveryTicks = 30;
 const itemsPerTickMax = 100;
 /** Each lists what is to be done; `#workOf` says how. */
 const workIndexes = [closingIndex, linkingIndex, resolvingIndex, outboxIndex, walksIndex, limitsIndex, removingIndex];
@@ -57,6 +59,8 @@ export class Loops {
   readonly #active = new Map<string, { again: boolean }>();
   /** By partition: the tick at which it is next looked at for what is past its time. */
   readonly #keptAtTick = new Map<Partition, number>();
+  /** While a store is away each step of each tick fails, for the same reason: that is told once. */
+  readonly #told = new Set<string>();
   #tick: Timer | null = null;
   #occasion: Timer | null = null;
   #firing = false;
@@ -93,6 +97,7 @@ export class Loops {
   #onTick(): void {
     if (this.#closed) return;
     this.#ticks += 1;
+    if (this.#ticks % toldEveryTicks === 1) this.#told.clear();
     const sweep = this.#ticks % sweepEveryTicks === 1;
     const done = this.#deps.partitions.map((partition) => this.#look(partition, sweep));
     const others = [this.#guard("peers", this.#deps.lookAtPeers()), this.#guard("triggers", this.#fireTriggers())];
@@ -140,7 +145,10 @@ export class Loops {
     try {
       await work;
     } catch (error) {
-      if (!this.#closed) this.#deps.logger.warn({ err: error, loop: what }, "a loop's step failed and is tried again");
+      const reason = String(error);
+      if (this.#closed || this.#told.has(reason)) return;
+      this.#told.add(reason);
+      this.#deps.logger.warn({ err: error, loop: what }, "a loop's step failed and is tried again");
     }
   }
 

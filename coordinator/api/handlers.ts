@@ -44,6 +44,7 @@ export interface ApiRequest<Name extends RouteName> {
   /** Who asks, for journals and the audit log. */
   readonly actor: string;
   readonly raw: Request;
+  readonly requestId: string;
 }
 
 /** An answer with another status than its route's usual one, or with headers. */

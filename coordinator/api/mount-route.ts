@@ -25,7 +25,8 @@ export function mountRoute(deps: ApiDeps, app: ApiApp, name: RouteName, handler:
     const query = route.query ? readQuery(route.query, context) : undefined;
     const { body, texts } = await readJson(deps, name, route, context);
     const actor = principal?.actor ?? "anybody";
-    const request = { params, query, body, texts, principal, actor, raw: context.req.raw };
+    const { requestId } = context.var;
+    const request = { params, query, body, texts, principal, actor, raw: context.req.raw, requestId };
     // The parts were just parsed by the schemas that the handler's types are made from.
     const answer = await handler(request as never);
     return respond(route, context, answer);

@@ -3,6 +3,9 @@ import type { Clock } from "#shared/ports.ts";
 import { systemClock } from "#shared/system.ts";
 import { positionAfter, type SseEvent, streamEvents } from "./sse.ts";
 
+const onError = (error: unknown) => {
+  throw error;
+};
 const waiting = (signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 
@@ -20,7 +23,7 @@ describe("streamEvents", () => {
         stopped = true;
       }
     }
-    const reader = streamEvents({ clock: systemClock }, source).body?.getReader();
+    const reader = streamEvents({ clock: systemClock, onError }, source).body?.getReader();
     await reader?.read();
     await reader?.read();
     await new Promise((resolve) => setImmediate(resolve));
@@ -42,13 +45,27 @@ describe("streamEvents", () => {
       await waiting(signal);
       yield [];
     }
-    const reader = streamEvents({ clock: beating }, silent).body?.getReader();
+    const reader = streamEvents({ clock: beating, onError }, silent).body?.getReader();
     await reader?.read();
     const next = reader?.read();
     await new Promise((resolve) => setImmediate(resolve));
     timers.shift()?.();
     expect(Buffer.from((await next)?.value ?? []).toString()).toBe(": still here\n\n");
     await reader?.cancel();
+  });
+
+  it("closes without an end, and tells, when its source fails: its reader asks for the rest", async () => {
+    const told: unknown[] = [];
+    const lost = new Error("the store is away");
+    async function* failing(): AsyncGenerator<readonly SseEvent[]> {
+      yield [{ id: "1", event: "entry", data: {} }];
+      throw lost;
+    }
+    const answer = streamEvents({ clock: systemClock, onError: (error) => told.push(error) }, failing);
+    const text = await answer.text();
+    expect(text).toContain("id: 1\n");
+    expect(text).not.toContain("event: end");
+    expect(told).toEqual([lost]);
   });
 });
 

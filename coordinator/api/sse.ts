@@ -12,11 +12,12 @@ const heartbeatMs = 15_000;
 /**
  * Server-sent events (HTML living standard, section 9.2) out of a generator of batches. The generator is asked for more
  * only when the client has taken what there is, so that a slow reader costs no memory; a comment is sent when nothing
- * happened for 15 s; `end` is the last event of a stream that came to its end. The generator's signal aborts when the
+ * happened for 15 s; `end` is the last event of a stream that came to its end. One whose generator fails is closed without
+ * it, so that its client asks again for the rest, and is told then what is wrong. The generator's signal aborts when the
  * client is gone.
  */
 export function streamEvents(
-  deps: { readonly clock: Clock },
+  deps: { readonly clock: Clock; readonly onError: (error: unknown) => void },
   start: (signal: AbortSignal) => AsyncGenerator<readonly SseEvent[]>,
 ): Response {
   const gone = new AbortController();
@@ -29,8 +30,15 @@ export function streamEvents(
       start: (controller) => controller.enqueue(encoder.encode(": stream\n\n")),
       async pull(controller) {
         next ??= events.next();
-        const result = await orHeartbeat(deps.clock, next);
+        const result = await orHeartbeat(deps.clock, next).catch((error: unknown) => {
+          deps.onError(error);
+          return "failed" as const;
+        });
         if (gone.signal.aborted) return;
+        if (result === "failed") {
+          controller.close();
+          return;
+        }
         if (result === "heartbeat") {
           controller.enqueue(encoder.encode(": still here\n\n"));
           return;

@@ -8,6 +8,7 @@ import { journalLog } from "../records.ts";
 import { findRunId, readRun } from "./find-run.ts";
 import type { ApiDeps, Handlers } from "./handlers.ts";
 import { Pace } from "./pace.ts";
+import { isOurs } from "./problem.ts";
 import { ProgressFeed } from "./progress-feed.ts";
 import { positionAfter, type SseEvent, streamEvents } from "./sse.ts";
 import { progressView } from "./views.ts";
@@ -27,10 +28,10 @@ export function streamHandlers(deps: ApiDeps): StreamHandlers {
       return { rows: entries.map(journalRow), cursor: cursorOf(entries) };
     },
 
-    async followJournal({ params, query, raw }) {
+    async followJournal({ params, query, raw, requestId }) {
       const { id } = await readRun(deps.engine, await findRunId(deps, params.run));
       const after = positionAfter(raw, query.after);
-      return streamEvents(deps, (signal) => followJournal(deps, id, after, signal));
+      return streamEvents(streamDeps(deps, requestId), (signal) => followJournal(deps, id, after, signal));
     },
 
     async readLogs({ params, query }) {
@@ -40,14 +41,22 @@ export function streamHandlers(deps: ApiDeps): StreamHandlers {
       return { rows: [...rows], cursor: cursorOf(rows) };
     },
 
-    async followLogs({ params, query, raw }) {
+    async followLogs({ params, query, raw, requestId }) {
       const { id: run } = await readRun(deps.engine, await findRunId(deps, params.run));
       const after = positionAfter(raw, query.after);
       const pages = (signal: AbortSignal) => deps.logs.followLogs({ run, ...keyOf(query.task), after }, signal);
-      return streamEvents(deps, (signal) => logEvents(pages(signal)));
+      return streamEvents(streamDeps(deps, requestId), (signal) => logEvents(pages(signal)));
     },
   };
 }
+
+/** What fails once the headers are sent is told to whom other requests' errors are told. */
+const streamDeps = ({ clock, onError }: ApiDeps, requestId: string) => ({
+  clock,
+  onError(error: unknown) {
+    if (isOurs(error)) onError?.(error, requestId);
+  },
+});
 
 const keyOf = (key: CallKey | undefined): { readonly key?: CallKey } => (key === undefined ? {} : { key });
 

@@ -88,6 +88,9 @@ export const limits = {
   /** Silence on a connection to a blob store after which it is given up. */
   blobIdleMs: 30_000,
   blobTriesMax: 5,
+  /** The same two of a coordinator that starts and of `salt doctor`, for which somebody waits. */
+  blobCheckIdleMs: 5_000,
+  blobCheckTriesMax: 2,
   /** Age at which an upload in parts that was not completed is taken to be of a coordinator that was killed. */
   blobUploadAgeMs: 24 * 3600_000,
   /** How long a presigned request may be begun. */

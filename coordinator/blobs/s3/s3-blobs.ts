@@ -19,8 +19,6 @@ export interface S3BlobsDeps extends S3StoreDeps {
 export interface S3Blobs extends BlobStore {
   /** As found when it was opened. */
   readonly findings: S3Findings;
-  /** Looks again, as `salt doctor` does. */
-  check(): Promise<S3Findings>;
 }
 
 /**
@@ -37,13 +35,25 @@ export interface S3Blobs extends BlobStore {
 export async function createS3Blobs(options: S3Options, deps: S3BlobsDeps): Promise<S3Blobs> {
   const store = createS3Store(options, deps);
   try {
-    const findings = await checkServer(store, deps.random);
+    const findings = await checkSoon(options, deps);
     Object.assign(store.server, { createOnly: findings.createOnly, bindsUploads: findings.bindsUploads });
-    return blobsOf(store, deps, { ...findings, warnings: [...findings.warnings, ...(await tidy(store))] });
+    return blobsOf(store, { ...findings, warnings: [...findings.warnings, ...(await tidy(store))] });
   } catch (error) {
     store.client.destroy();
     store.signer.destroy();
     throw error;
+  }
+}
+
+/** On connections of its own, which are given up sooner: a store that does not answer is to be told of, not waited for. */
+async function checkSoon(options: S3Options, deps: S3BlobsDeps): Promise<S3Findings> {
+  const idleMs = Math.min(deps.idleMs ?? limits.blobIdleMs, limits.blobCheckIdleMs);
+  const store = createS3Store(options, { ...deps, idleMs, triesMax: limits.blobCheckTriesMax });
+  try {
+    return await checkServer(store, deps.random);
+  } finally {
+    store.client.destroy();
+    store.signer.destroy();
   }
 }
 
@@ -61,12 +71,11 @@ async function tidy(store: S3Store): Promise<S3Findings["warnings"]> {
   }
 }
 
-function blobsOf(store: S3Store, deps: S3BlobsDeps, findings: S3Findings): S3Blobs {
+function blobsOf(store: S3Store, findings: S3Findings): S3Blobs {
   const streams = createGate(limits.blobUploadsMax);
   const looks = createGate(limits.blobLooksMax);
   return {
     findings,
-    check: () => checkServer(store, deps.random),
 
     async put(sha256, bytes, bytesMax) {
       if (!(bytes instanceof Readable)) return { bytes: await putBytes(store, sha256, bytes, bytesMax) };

@@ -61,6 +61,17 @@ describeWithS3("S3 behind a bad network", (server) => {
     await proxy.close().catch(() => undefined);
   });
 
+  test("a store that does not answer is given up after two tries at the start, and told of", async () => {
+    befall({ kind: "delay", ms: 10_000 }, Number.POSITIVE_INFINITY);
+    await expect(open({}, { idleMs: 50 })).rejects.toMatchObject({
+      code: "Unavailable",
+      retryable: true,
+      message: expect.stringMatching(/^Cannot write into bucket .*cannot be reached/),
+    });
+    // The write, and the removal of what it may have written.
+    expect(proxy.requests.map((request) => request.split(" ", 1)[0])).toEqual(["PUT", "PUT", "DELETE", "DELETE"]);
+  });
+
   test("A13 a store that asks to slow down is asked again, and nobody notices", async () => {
     befall(slowDown, 2);
     await blobs.put(digest, text, 100);
