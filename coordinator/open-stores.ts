@@ -1,6 +1,8 @@
 import { mkdir } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock, Random } from "#shared/ports.ts";
+import { agreeBlobStore } from "./agree-blob-store.ts";
 import { agreePartitions } from "./agree-partitions.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
 import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
@@ -19,6 +21,8 @@ export interface StoreOptions {
     readonly partitions?: number;
     /** A bucket that keeps the bytes in place of `blobs/`. */
     readonly s3?: S3Options;
+    /** Keeps blobs here from now on, although the coordinators on that Redis had another place. Default false. */
+    readonly adoptBlobStore?: boolean;
   };
 }
 
@@ -42,7 +46,10 @@ export interface Stores {
   close(): Promise<void>;
 }
 
-/** The two ports on what was asked for: one file for the state and one folder for the bytes, Redis, a bucket. */
+/**
+ * The two ports on what was asked for: one file for the state and one folder for the bytes, Redis, a bucket. `BadRequest`
+ * when other coordinators on the same Redis have other partitions or another place for blobs.
+ */
 export async function openStores(options: StoreOptions, deps: StoreDeps): Promise<Stores> {
   await mkdir(options.dataFolder, { recursive: true, mode: 0o700 });
   const forgets: (() => void)[] = [];
@@ -53,14 +60,23 @@ export async function openStores(options: StoreOptions, deps: StoreDeps): Promis
     await opened.engine.close();
     throw error;
   });
+  const close = async () => {
+    await blobs.close();
+    await opened.engine.close();
+  };
+  if (opened.shared) {
+    const agreeing = { ...deps, engine: opened.engine, blobs, place: placeOfBlobs(options) };
+    const agreed = agreeBlobStore({ ...agreeing, adopt: options.stores?.adoptBlobStore ?? false });
+    await agreed.catch(async (error: unknown) => {
+      await close();
+      throw error;
+    });
+  }
   return {
     ...opened,
     blobs,
     onFailover: (forget) => void forgets.push(forget),
-    async close() {
-      await blobs.close();
-      await opened.engine.close();
-    },
+    close,
   };
 }
 
@@ -92,8 +108,17 @@ async function openEngine(
   }
 }
 
-async function openBlobs({ dataFolder, stores = {} }: StoreOptions, deps: StoreDeps): Promise<BlobStore> {
-  if (stores.s3 === undefined) return createDiskBlobs({ folder: join(dataFolder, "blobs") });
+function placeOfBlobs(options: StoreOptions): string {
+  const { s3 } = options.stores ?? {};
+  if (s3 === undefined) return `the folder ${blobsFolder(options)} of ${hostname()}`;
+  return s3.endpoint === undefined ? s3.url : `${s3.url} at ${s3.endpoint}`;
+}
+
+const blobsFolder = ({ dataFolder }: StoreOptions): string => join(dataFolder, "blobs");
+
+async function openBlobs(options: StoreOptions, deps: StoreDeps): Promise<BlobStore> {
+  const { stores = {} } = options;
+  if (stores.s3 === undefined) return createDiskBlobs({ folder: blobsFolder(options) });
   const { createS3Blobs } = await import("./blobs/s3/s3-blobs.ts");
   const blobs = await createS3Blobs(stores.s3, deps);
   for (const { finding, next } of blobs.findings.warnings) deps.logger.warn({ next }, finding);

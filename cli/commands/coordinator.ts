@@ -26,6 +26,10 @@ export function addCoordinator(root: SaltCommand, cli: Cli): void {
     .option("--partitions <count>", "in how many partitions, decided at the first start (default: 16)")
     .withS3()
     .option(
+      "--adopt-blob-store",
+      "keep blobs here from now on, though the coordinators of this Redis had another store",
+    )
+    .option(
       "--allow-remote",
       "listen on an address that other machines can reach: tokens then travel in clear unless TLS is in front",
     )
@@ -97,6 +101,7 @@ function storesOf(cli: Cli, options: CommandOptions): NonNullable<CoordinatorOpt
     ...(url !== undefined && { redis: String(url) }),
     ...(partitions !== undefined && { partitions: parsePartitions(String(partitions)) }),
     ...(s3 !== undefined && { s3 }),
+    ...(options.adoptBlobStore === true && { adoptBlobStore: true }),
   };
 }
 

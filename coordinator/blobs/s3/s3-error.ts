@@ -138,11 +138,11 @@ function networkFinding(failure: S3Failure, where: S3Where): Finding | null {
   }
   // What fetch throws has its reason in the cause.
   const code = failure.code ?? failure.cause?.code;
-  const broken = code !== undefined || ["TimeoutError", "AbortError"].includes(failure.name ?? "");
-  if (!broken) return null;
+  const isLate = ["TimeoutError", "AbortError"].includes(failure.name ?? "");
+  if (code === undefined && !isLate) return null;
   const virtualHost = code === "ENOTFOUND" && where.endpoint !== undefined;
   return {
-    why: `${addressOf(where)} cannot be reached (${code ?? failure.message})`,
+    why: `${addressOf(where)} cannot be reached (${code ?? "no answer in time"})`,
     next: virtualHost
       ? "Check --s3-endpoint, and give --s3-path-style when buckets have no host names of their own."
       : "Check --s3-endpoint, and that the store is up.",
