@@ -8,6 +8,12 @@ export const partitionsMax = 1024;
 
 const settingsKey = keyIn(partitionAt(0), "settings");
 
+/** Whether the engine has what its first coordinator wrote: it never leaves, unless everything does. */
+export async function hasAgreed(engine: Engine): Promise<boolean> {
+  const { found } = await engine.get([settingsKey]);
+  return typeof found[0]?.value === "string";
+}
+
 /**
  * How many partitions the engine's state is in: decided by the first coordinator on it, and the same for all after it, or
  * they would look for the same run in different places. `BadRequest` when `wanted` is another number.

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock, Random } from "#shared/ports.ts";
 import { agreeBlobStore } from "./agree-blob-store.ts";
-import { agreePartitions } from "./agree-partitions.ts";
+import { agreePartitions, hasAgreed } from "./agree-partitions.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
 import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
 import type { S3Options } from "./blobs/s3/s3-options.ts";
@@ -29,7 +29,10 @@ export interface StoreOptions {
 export interface StoreDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly logger: { warn(fields: object, message: string): void };
+  readonly logger: {
+    warn(fields: object, message: string): void;
+    error(fields: object, message: string): void;
+  };
 }
 
 export interface Stores {
@@ -65,6 +68,7 @@ export async function openStores(options: StoreOptions, deps: StoreDeps): Promis
     await opened.engine.close();
   };
   if (opened.shared) {
+    forgets.push(() => void tellIfEmpty(opened.engine, deps.logger));
     const agreeing = { ...deps, engine: opened.engine, blobs, place: placeOfBlobs(options) };
     const agreed = agreeBlobStore({ ...agreeing, adopt: options.stores?.adoptBlobStore ?? false });
     await agreed.catch(async (error: unknown) => {
@@ -106,6 +110,14 @@ async function openEngine(
     await engine.close();
     throw error;
   }
+}
+
+/** A Redis that is told to keep an append-only file and finds none begins empty, whatever else it has. */
+async function tellIfEmpty(engine: Engine, logger: StoreDeps["logger"]): Promise<void> {
+  // One that cannot be asked is told of by whatever else asks it.
+  if (await hasAgreed(engine).catch(() => true)) return;
+  const next = "Restore a backup (docs/operations.md), or start the coordinators again to begin anew.";
+  logger.error({ next }, "Redis is empty, and was not: runs, releases and tokens are gone");
 }
 
 function placeOfBlobs(options: StoreOptions): string {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { parseRedisUrl, redactUrl } from "./redis-address.ts";
-import { toSaltError } from "./redis-error.ts";
+import { nextToConnect, toSaltError } from "./redis-error.ts";
 
 test("a URL says where a Redis is, as whom it is asked, and in which database", () => {
   expect(parseRedisUrl("redis://localhost")).toEqual({
@@ -76,4 +76,12 @@ test("A8 each refusal of a server becomes an error that says what is the case an
     });
   }
   expect(explain("ERR a mistake of ours")).toMatchObject({ name: "ReplyError" });
+});
+
+test("a certificate that is not trusted is no address to correct: it is said where its authority is named", () => {
+  for (const message of ["self-signed certificate", "Hostname/IP does not match certificate's altnames"]) {
+    expect(nextToConnect(new Error(message))).toContain("NODE_EXTRA_CA_CERTS");
+  }
+  expect(nextToConnect(new Error("connect ECONNREFUSED"))).toContain("Start Redis");
+  expect(nextToConnect(null)).toContain("Start Redis");
 });

@@ -56,6 +56,12 @@ function meaningOf({ message }: Error): Meaning | undefined {
 /** Whether what was refused to a connection stays refused, however often it is made again. */
 export const isRefusedForGood = (error: Error): boolean => meaningOf(error)?.retryable === false;
 
+/** What to do when no first connection is made. */
+export const nextToConnect = (reason: Error | null): string =>
+  /certificate/i.test(reason?.message ?? "")
+    ? "Name the certificate of the authority that signed Redis' by NODE_EXTRA_CA_CERTS, and Redis by a host that its certificate has."
+    : "Start Redis, or correct its address, and start again.";
+
 /**
  * Whatever came between us and an answer, as `Unavailable`. Of a commit nobody knows then whether it was applied. `next` is
  * what to do without a connection; by default it is dialled again.

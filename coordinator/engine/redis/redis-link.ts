@@ -5,7 +5,7 @@ import type { Clock, Random } from "#shared/ports.ts";
 import { createClient } from "./create-client.ts";
 import { slotOf } from "./keyspace.ts";
 import { describeAddress, type RedisAddress } from "./redis-address.ts";
-import { isRefusedForGood, toSaltError } from "./redis-error.ts";
+import { isRefusedForGood, nextToConnect, toSaltError } from "./redis-error.ts";
 import { RedisNode, type Reply } from "./redis-node.ts";
 
 export interface LinkDeps {
@@ -69,7 +69,7 @@ export class RedisLink {
       });
     } catch (error) {
       this.#client.disconnect();
-      throw this.explain(error, "connect", "Start Redis, or correct its address, and start again.");
+      throw this.explain(error, "connect", nextToConnect(this.#lastError));
     }
   }
 
