@@ -8,15 +8,17 @@ import type { Cli } from "./cli.ts";
 export async function readValue(cli: Cli, flag: string, text: string): Promise<unknown> {
   const { source, json } = await readSource(cli, flag, text);
   if (Buffer.byteLength(json) > limits.requestBytesMax) {
+    const bytes = Buffer.byteLength(json);
     throw new SaltError(
       "TooLarge",
-      `${source} has ${Buffer.byteLength(json)} bytes, at most ${limits.requestBytesMax} are allowed.`,
+      `Cannot send ${source}: it has ${bytes} bytes, at most ${limits.requestBytesMax} are allowed.`,
+      { next: "give what says where the bytes are, and let a task fetch them: its output may be a file" },
     );
   }
   try {
     return JSON.parse(json);
   } catch (error) {
-    throw new SaltError("BadRequest", `${source} is no JSON: ${(error as Error).message}`, {
+    throw new SaltError("BadRequest", `Cannot read ${source}: it is no JSON: ${(error as Error).message}`, {
       next: `quote it for the shell, as in ${flag} '{"name":"Ada"}', or give a file with ${flag} @input.json`,
     });
   }
@@ -26,12 +28,12 @@ async function readSource(cli: Cli, flag: string, text: string): Promise<{ sourc
   if (text === "-") {
     const chunks: Buffer[] = [];
     for await (const chunk of cli.stdin) chunks.push(Buffer.from(chunk as Buffer));
-    return { source: `The input from stdin (${flag} -)`, json: Buffer.concat(chunks).toString("utf8") };
+    return { source: `stdin (${flag} -)`, json: Buffer.concat(chunks).toString("utf8") };
   }
-  if (!text.startsWith("@")) return { source: `The value of ${flag}`, json: text };
+  if (!text.startsWith("@")) return { source: `the value of ${flag}`, json: text };
   const file = path.resolve(cli.cwd, text.slice(1));
   try {
-    return { source: file, json: await readFile(file, "utf8") };
+    return { source: `${file} (${flag})`, json: await readFile(file, "utf8") };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const why = code === "ENOENT" ? "there is no such file" : message;
