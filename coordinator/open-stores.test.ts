@@ -36,6 +36,16 @@ describe.runIf(haveRedis())("stores that coordinators share", () => {
     await Promise.all([first.close(), second.close()]);
   });
 
+  test("A8 a coordinator starts on a Redis that is full: retention is to make room there", async () => {
+    await redis.command("CONFIG", "SET", "maxmemory", "1");
+    try {
+      const stores = await open("a");
+      await stores.close();
+    } finally {
+      await redis.command("CONFIG", "SET", "maxmemory", "0");
+    }
+  });
+
   test("C16 a Redis that has come back without anything is told of as what it is", async () => {
     const stores = await open("a");
     const commit = () => stores.engine.commit(partitionAt(0), [{ checks: [], writes: [] }]);

@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Clock, Random } from "#shared/ports.ts";
 import { agreeBlobStore } from "./agree-blob-store.ts";
-import { agreePartitions, hasAgreed } from "./agree-partitions.ts";
+import { agreedPartitions, agreePartitions } from "./agree-partitions.ts";
 import type { BlobStore } from "./blobs/blobs.ts";
 import { createDiskBlobs } from "./blobs/disk/disk-blobs.ts";
 import type { S3Options } from "./blobs/s3/s3-options.ts";
@@ -115,7 +115,7 @@ async function openEngine(
 /** A Redis that is told to keep an append-only file and finds none begins empty, whatever else it has. */
 async function tellIfEmpty(engine: Engine, logger: StoreDeps["logger"]): Promise<void> {
   // One that cannot be asked is told of by whatever else asks it.
-  if (await hasAgreed(engine).catch(() => true)) return;
+  if ((await agreedPartitions(engine).catch(() => 0)) !== null) return;
   const next = "Restore a backup (docs/operations.md), or start the coordinators again to begin anew.";
   logger.error({ next }, "Redis is empty, and was not: runs, releases and tokens are gone");
 }
