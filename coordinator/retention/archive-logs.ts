@@ -1,3 +1,5 @@
+import { buffer } from "node:stream/consumers";
+import { SaltError } from "#shared/domain/errors.ts";
 import { type Partition, partitionOf, runOfTask, sha256, type TaskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
@@ -31,7 +33,15 @@ const entriesPerPage = 1_000;
 export async function archiveLogs(deps: ArchiveLogsDeps, partition: Partition): Promise<boolean> {
   const due = { afterMs: archiveAfterMs, limit: logsPerSweepMax };
   const rows = await dueRows(deps.engine, liveLogsIndex(partition), due);
-  for (const { member } of rows) await archiveLog(deps, member as TaskId);
+  const refused: unknown[] = [];
+  for (const { member } of rows) {
+    await archiveLog(deps, member as TaskId).catch((error: unknown) => {
+      // A store or an engine that is away has nothing for the others either; a damaged archive is its own log's alone.
+      if (error instanceof SaltError && error.retryable) throw error;
+      refused.push(error);
+    });
+  }
+  if (refused.length > 0) throw refused[0];
   return rows.length === logsPerSweepMax;
 }
 
@@ -55,9 +65,7 @@ async function readAll(deps: ArchiveLogsDeps, task: TaskId, log: TaskLogRecord):
   if (log.archive) {
     const found = await deps.blobs.get(log.archive.blob);
     if (!found) return null;
-    const parts: Uint8Array[] = [];
-    for await (const part of found.stream) parts.push(part as Uint8Array);
-    entries.push(...(await unpackLog(Buffer.concat(parts))));
+    entries.push(...(await unpackLog(await buffer(found.stream))));
   }
   for (let after = 0; ; ) {
     const page = await deps.engine.read(outputLog(task), after, entriesPerPage);
