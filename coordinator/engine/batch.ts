@@ -59,11 +59,19 @@ const roundsMax = 40;
 /** Decisions that may throw before the move does. */
 const doubtsMax = 3;
 
+/** The first rows of an index. */
+interface Rows {
+  readonly index: Key;
+  readonly limit: number;
+}
+
+const nameOf = ({ index, limit }: Rows): string => `${limit} ${index}`;
+
 /** Thrown by a view when a decision looks at what has not been read yet; caught by the batch, which reads it. */
 class Unread {
   readonly keys: readonly Key[];
-  readonly rows: { readonly index: Key; readonly limit: number } | null;
-  constructor(keys: readonly Key[], rows: { readonly index: Key; readonly limit: number } | null = null) {
+  readonly rows: Rows | null;
+  constructor(keys: readonly Key[], rows: Rows | null = null) {
     this.keys = keys;
     this.rows = rows;
   }
@@ -143,9 +151,9 @@ class GroupBatch implements Batch {
       this.#nowMs = nowMs;
       for (const [key, record] of records) this.#loaded.set(key, record);
     }
-    for (const [key, limit] of ranges) {
-      const { rows } = await this.#deps.engine.range(key, { limit });
-      this.#rows.set(key, rows);
+    for (const [name, { index, limit }] of ranges) {
+      const { rows } = await this.#deps.engine.range(index, { limit });
+      this.#rows.set(name, rows);
     }
   }
 
@@ -184,7 +192,7 @@ class GroupBatch implements Batch {
     for (const key of keys) wanted.keys.add(key);
     // The cache may have been emptied since the first round: what is gone with it is read in one more, not one by one.
     this.#addUnread(pending, wanted.keys, false);
-    if (rows) wanted.ranges.set(rows.index, rows.limit);
+    if (rows) wanted.ranges.set(nameOf(rows), rows);
     again.push(pending);
   }
 
@@ -224,7 +232,7 @@ class GroupBatch implements Batch {
       get: <T>(key: Key) => look(key).value as T | null,
       stamp: (key) => look(key).stamp,
       rows: (index, limit) => {
-        const rows = this.#rows.get(index);
+        const rows = this.#rows.get(nameOf({ index, limit }));
         if (!rows) throw new Unread([], { index, limit });
         return rows;
       },
@@ -304,7 +312,7 @@ type Looked = Map<Key, string | null>;
 /** What is to be read before the next round of decisions. */
 interface Wanted {
   readonly keys: Set<Key>;
-  readonly ranges: Map<Key, number>;
+  readonly ranges: Map<string, Rows>;
 }
 
 /** Where a round of decisions puts what it does not decide: to be decided in the next, or in a later batch. */

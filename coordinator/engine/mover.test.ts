@@ -202,6 +202,23 @@ describe("the mover", () => {
     await moved;
   });
 
+  it("C6 gives each move of a batch as many rows of an index as it asks for", async () => {
+    const engine = createMemoryEngine({ clock: systemClock });
+    const index = keyIn(partition, "index");
+    const rank = (member: string) => ({ kind: "rank", index, member, score: { at: 0 } }) as const;
+    await engine.commit(partition, [{ checks: [], writes: ["a", "b", "c"].map(rank) }]);
+    const look: Move<number, number> = {
+      name: "look",
+      reads: () => [],
+      decide(view, limit) {
+        const count = view.rows(index, limit).length;
+        return { transactions: [], answer: () => count };
+      },
+    };
+    const mover = moverOn(engine);
+    expect(await Promise.all([3, 1, 2].map((limit) => mover.move(partition, look, limit)))).toEqual([3, 1, 2]);
+  });
+
   it("gives an answer that writes nothing on fresh reads, though its cache is stale", async () => {
     const engine = createMemoryEngine({ clock: systemClock });
     const [mine, other] = [moverOn(engine), moverOn(engine)];
