@@ -5,7 +5,7 @@ import { limits } from "#shared/domain/limits.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { Engine } from "../engine/engine.ts";
-import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
+import { at, type DraftWrite, type Move, type Mover, writing } from "../engine/move.ts";
 import { outputLog, type TaskRecord, taskKey } from "../records.ts";
 import { letGo, logOwner, refer } from "../state/blob-refs.ts";
 import { removalKey } from "../state/kept-records.ts";
@@ -100,21 +100,20 @@ const setArchive: Move<SetArchive, void> = {
     const partition = partitionOf(runOfTask(task));
     const log = view.get<TaskLogRecord>(taskLogKey(task));
     const index = liveLogsIndex(partition);
-    const write = (...writes: DraftWrite[]) => ({ transactions: [{ checks: [], writes }], answer: () => undefined });
     // It is gone or going with its run, which may have looked already for what refers to blobs, or it is archived.
     const isGoing = view.get(removalKey(runOfTask(task))) !== null;
-    if (isGoing || !log || log.entries === entriesBefore(log)) return write({ kind: "unrank", index, member: task });
+    if (isGoing || !log || log.entries === entriesBefore(log)) return writing({ kind: "unrank", index, member: task });
     const nowMs = Math.round(view.nowMs);
     if (!isWhole(log)) {
       const value: TaskLogRecord = { ...log, dropped: log.entries };
       const set: DraftWrite = { kind: "set", key: taskLogKey(task), value };
-      return write(set, { kind: "delete", key: outputLog(task) }, { kind: "unrank", index, member: task });
+      return writing(set, { kind: "delete", key: outputLog(task) }, { kind: "unrank", index, member: task });
     }
-    if (archive?.entries !== log.entries) return write({ kind: "rank", index, member: task, score: at(nowMs) });
+    if (archive?.entries !== log.entries) return writing({ kind: "rank", index, member: task, score: at(nowMs) });
     const { dropped: _, ...kept } = log;
     const value: TaskLogRecord = { ...kept, archive: { ...archive, atMs: nowMs } };
     const before = log.archive && log.archive.blob !== archive.blob ? [log.archive.blob] : [];
-    return write(
+    return writing(
       { kind: "set", key: taskLogKey(task), value },
       { kind: "delete", key: outputLog(task) },
       { kind: "unrank", index, member: task },
@@ -147,21 +146,13 @@ const dropLog: Move<{ readonly task: TaskId; readonly keepMs: number }, void> = 
     // It was archived again since.
     if (log?.archive && view.nowMs - log.archive.atMs < keepMs) return { transactions: [], answer: () => undefined };
     const unranked: DraftWrite = { kind: "unrank", index: archivesIndex(partition), member: task };
-    if (!log?.archive) return { transactions: [{ checks: [], writes: [unranked] }], answer: () => undefined };
+    if (!log?.archive) return writing(unranked);
     const { archive, ...kept } = log;
     const value: TaskLogRecord = { ...kept, dropped: archive.entries };
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            { kind: "set", key: taskLogKey(task), value },
-            unranked,
-            ...letGo(partition, logOwner(task), [archive.blob]),
-          ],
-        },
-      ],
-      answer: () => undefined,
-    };
+    return writing(
+      { kind: "set", key: taskLogKey(task), value },
+      unranked,
+      ...letGo(partition, logOwner(task), [archive.blob]),
+    );
   },
 };
