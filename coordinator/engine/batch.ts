@@ -269,7 +269,8 @@ class GroupBatch implements Batch {
       const written: [Key, CachedRecord][] = [];
       const writes = draft.writes.map((write) => this.#prepare(write, written, index === 0));
       this.#written.push(written);
-      this.transactions.push(after.length > 0 ? { checks, writes, after } : { checks, writes });
+      const frees = pending.move.frees ? { frees: pending.move.frees } : {};
+      this.transactions.push({ checks, writes, ...(after.length > 0 ? { after } : {}), ...frees });
     }
     for (const key of looked.keys()) this.reads.add(key);
     this.decided.push({ pending, drafts, first, touched, answer });

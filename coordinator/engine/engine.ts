@@ -97,6 +97,8 @@ export interface Transaction {
   readonly writes: readonly Write[];
   /** Indexes, in this batch, of transactions that this one relies on: it is skipped unless all were applied. */
   readonly after?: readonly number[];
+  /** It takes less room than it frees: a batch of nothing else is applied where there is no room for any other. */
+  readonly frees?: true;
 }
 
 /** `conflict`: a stamp was another, whatever else did not hold. `unmet`: a `fewer` or `end` check did not hold. */

@@ -15,6 +15,8 @@ export interface Move<Input, Answer> {
   readonly fresh?: boolean;
   /** Much of it comes at once and can wait: other moves of the same partition go first, and only some of it into a batch. */
   readonly bulk?: boolean;
+  /** What it writes takes less room than it frees. It goes into batches of such moves alone, which a full engine applies. */
+  readonly frees?: true;
   /**
    * Of what it reads, records that most likely are not there: they are taken to be absent without being read, which the
    * commit's checks confirm or refute; after a conflict they are read.

@@ -129,6 +129,23 @@ describe("the mover", () => {
     expect(engine.commits.map((batch) => batch.length)).toEqual([100, 100, 50]);
   });
 
+  it("A8 commits moves that free room apart from others, in turn with them, as a full engine applies no others", async () => {
+    const engine = counting(createMemoryEngine({ clock: systemClock }));
+    const mover = moverOn(engine);
+    const removal: Move<Key, number> = { ...increment, name: "removal", frees: true };
+    const other = keyIn(partition, "other");
+    await Promise.all([
+      mover.move(partition, increment, counted),
+      mover.move(partition, removal, other),
+      mover.move(partition, increment, counted),
+      mover.move(partition, removal, other),
+    ]);
+    expect(engine.commits.map((batch) => batch.map(({ frees }) => frees === true))).toEqual([
+      [true, true],
+      [false, false],
+    ]);
+  });
+
   it("C3 loses no update when two coordinators move the same record", async () => {
     const engine = createMemoryEngine({ clock: systemClock });
     const movers = [moverOn(engine), moverOn(engine)];

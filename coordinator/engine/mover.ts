@@ -121,6 +121,7 @@ class PartitionLine {
   #waiting: Pending[] = [];
   #scheduled = false;
   #deciding = false;
+  #isFreeing = false;
   #poked = false;
   #closed = false;
   /** Moves that pause before they are tried again. */
@@ -241,17 +242,25 @@ class PartitionLine {
   #take(): Pending[] {
     const first = this.#waiting[0];
     if (first && first.losses >= 2) return this.#waiting.splice(0, 1);
+    this.#isFreeing = this.#mayFree();
     const taken: Pending[] = [];
     const left: Pending[] = [];
     let bulk = 0;
     for (const pending of this.#waiting) {
       const isBulk = pending.move.bulk === true;
-      const fits = taken.length < limits.batchMovesMax && (!isBulk || bulk < bulkPerBatchMax) && pending.losses < 2;
+      const isRoom = taken.length < limits.batchMovesMax && (!isBulk || bulk < bulkPerBatchMax);
+      const fits = isRoom && pending.losses < 2 && (pending.move.frees === true) === this.#isFreeing;
       (fits ? taken : left).push(pending);
       if (fits && isBulk) bulk += 1;
     }
     this.#waiting = left;
     return taken;
+  }
+
+  /** What frees room goes by itself: in every other batch while something else waits too. */
+  #mayFree(): boolean {
+    const freeing = this.#waiting.filter(({ move }) => move.frees).length;
+    return freeing > 0 && (freeing === this.#waiting.length || !this.#isFreeing);
   }
 
   async #decide(taken: readonly Pending[]): Promise<Batch> {

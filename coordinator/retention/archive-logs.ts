@@ -95,6 +95,7 @@ const setArchive: Move<SetArchive, void> = {
   name: "archiveLog",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ task }) => [taskLogKey(task), removalKey(runOfTask(task))],
   decide(view, { task, archive }) {
     const partition = partitionOf(runOfTask(task));
@@ -139,6 +140,7 @@ const dropLog: Move<{ readonly task: TaskId; readonly keepMs: number }, void> = 
   name: "dropLog",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ task }) => [taskLogKey(task)],
   decide(view, { task, keepMs }) {
     const partition = partitionOf(runOfTask(task));

@@ -31,6 +31,7 @@ const forgetAgent: Move<ForgetAgent, void> = {
   name: "forgetAgent",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ partition, agent }) => [agentKey(partition, agent)],
   decide(view, { partition, agent, keepMs }) {
     const record = view.get<AgentRecord>(agentKey(partition, agent));

@@ -23,6 +23,7 @@ export const markRun: Move<MarkRun, "marked" | "stays"> = {
   name: "markRun",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ run }) => [
     runKey(run),
     taskKey(taskId(run, workflowKey)),

@@ -69,6 +69,7 @@ const lookLater: Move<OldRelease, void> = {
 const removeRelease: Move<OldRelease, void> = {
   name: "removeRelease",
   fresh: true,
+  frees: true,
   reads: ({ partition, project, id }) => [projectKey(partition, project), releaseKey(partition, id)],
   decide(view, { partition, project, id }) {
     const unranked = { kind: "unrank", index: supersededIndex(partition), member: id } as const;

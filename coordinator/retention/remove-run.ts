@@ -57,6 +57,7 @@ const removeStep: Move<RemoveStep, void> = {
   name: "removeStep",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ run }) => [removalKey(run)],
   decide(view, { run, at, step }) {
     const key = removalKey(run);

@@ -24,6 +24,7 @@ export async function trimAudit(
 const trimLog: Move<{ readonly partition: Partition; readonly through: number }, void> = {
   name: "trimAudit",
   bulk: true,
+  frees: true,
   reads: () => [],
   decide: (_view, { partition, through }) => writing({ kind: "trim", log: auditLog(partition), through }),
 };

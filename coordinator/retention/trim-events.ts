@@ -60,6 +60,7 @@ const dropEvents: Move<DropEvents, void> = {
   name: "dropEvents",
   fresh: true,
   bulk: true,
+  frees: true,
   reads: ({ topic }) => [topicKey(topic), cursorKey(topic)],
   decide(view, { topic, old, nextAtMs, isAll }) {
     const { partition } = topic;

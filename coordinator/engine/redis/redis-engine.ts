@@ -21,6 +21,7 @@ import { encodeCommit } from "./encode-commit.ts";
 import { byPartition, createKeyspace, type Keyspace } from "./keyspace.ts";
 import { PassedTime } from "./passed-time.ts";
 import { parseRedisUrl } from "./redis-address.ts";
+import { isFull } from "./redis-error.ts";
 import { RedisHints } from "./redis-hints.ts";
 import { RedisLink } from "./redis-link.ts";
 import { commitScript } from "./scripts/commit.ts";
@@ -44,6 +45,7 @@ export interface RedisEngineDeps {
 }
 
 const commit = toScript(commitScript);
+const commitWhenFull = toScript(commitScript.replace("#!lua", "#!lua flags=allow-oom"));
 const range = toScript(rangeScript);
 const read = toScript(readScript);
 
@@ -135,7 +137,12 @@ export class RedisEngine implements Engine {
           this.#sharded,
         ] as const;
         const { keys, args } = encodeCommit(this.#keyspace, { partition, batch, claim, head });
-        return await node.run(commit, keys, args);
+        return await node.run(commit, keys, args).catch(async (error) => {
+          if (!isFull(error) || batch.length === 0 || !batch.every(({ frees }) => frees)) throw error;
+          // Refused before it began. A claim takes room: it is for a later commit.
+          const without = encodeCommit(this.#keyspace, { partition, batch, claim: undefined, head });
+          return await node.run(commitWhenFull, without.keys, without.args);
+        });
       })
       .catch(refuseMistakes);
     const committed = decodeCommit(reply as readonly (string | number)[], batch, claim);

@@ -9,8 +9,7 @@ interface Meaning {
 
 /** What the first word of an error reply means (https://redis.io/docs/latest/develop/reference/protocol-spec/#simple-errors). */
 const replies: Readonly<Record<string, Meaning>> = {
-  // A script that only removes is refused as well.
-  OOM: { is: "it has no memory left", next: "Raise maxmemory; then let finished runs leave earlier (--keep-runs)." },
+  OOM: { is: "it has no memory left", next: "Raise maxmemory, or let finished runs leave earlier (--keep-runs)." },
   READONLY: { is: "this server is a replica now", next: "Wait: another server takes over and is looked for." },
   LOADING: { is: "it is reading its data from disk", next: "Wait: it answers when it has read all." },
   BUSY: { is: "a script has kept it busy for long", next: "Look at what else uses this Redis (SLOWLOG GET)." },
@@ -29,6 +28,9 @@ const replies: Readonly<Record<string, Meaning>> = {
     retryable: false,
   },
 };
+
+/** Without memory left a script is refused before it begins. */
+export const isFull = (error: unknown): boolean => error instanceof Error && error.message.startsWith("OOM ");
 
 /**
  * Whatever came between us and an answer, as `Unavailable`. Of a commit nobody knows then whether it was applied. `next` is

@@ -44,6 +44,22 @@ describe.runIf(haveRedis())("a redis that fails", () => {
     expect(await stamp()).toBe("s3");
   });
 
+  test("A8 what frees room is applied without memory left, and grants nothing meanwhile", async () => {
+    const frees = (...writes: Write[]) => ({ checks: [], writes, frees: true }) as const;
+    const claim = { holdMs: 1_000, wants: [{ holder: "agent", queues: ["q"], take: 1 }] };
+    await write(set("s1"), { kind: "enqueue", queue: "q", member: "m", score: { at: 0 } });
+    await server.command("CONFIG", "SET", "maxmemory", "1");
+    const mixed = [frees({ kind: "delete", key }), { checks: [], writes: [set("s2")] }];
+    await expect(engine.commit(partition, mixed)).rejects.toMatchObject({ code: "Unavailable" });
+    await expect(engine.commit(partition, [], claim)).rejects.toMatchObject({ code: "Unavailable" });
+    expect(await stamp()).toBe("s1");
+    const { results, claims } = await engine.commit(partition, [frees({ kind: "delete", key })], claim);
+    expect([results[0]?.outcome, claims]).toEqual(["applied", []]);
+    expect(await stamp()).toBeNull();
+    await server.command("CONFIG", "SET", "maxmemory", "0");
+    expect((await engine.commit(partition, [], claim)).claims).toMatchObject([{ member: "m" }]);
+  });
+
   test("A8 a server that has become a replica refuses, and is dialled anew until there is a master", async () => {
     await write(set("s1"));
     await server.command("REPLICAOF", "127.0.0.1", "1");
