@@ -45,6 +45,8 @@ test("what is no such URL is refused by name, and never with its password", () =
     "redis://:hush@h?space={p0}",
     "redis://:hush%@h",
     "redis://:hush@a:b:c",
+    "redis://:hush@h:0",
+    "redis-cluster://:hush@a,b:65536",
   ];
   for (const url of wrong) {
     expect(() => parseRedisUrl(url)).toThrow("Cannot use");
