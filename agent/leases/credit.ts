@@ -12,7 +12,7 @@ const leasesMax = 2_000;
 export const nextMeanMs = (meanMs: number | null, ranMs: number): number =>
   meanMs === null ? ranMs : meanMs + weight * (ranMs - meanMs);
 
-/** How many tasks of this length to have at hand: what fills 10 ms, 1 to 64; 1 while nothing is known. */
+/** How many tasks of this length to have at hand: what fills 10 ms, 1 to 256; 1 while nothing is known. */
 export function prefetchFor(meanMs: number | null): number {
   if (meanMs === null) return 1;
   return Math.max(1, Math.min(limits.prefetchMax, Math.floor(fillMs / Math.max(meanMs, 0.001))));

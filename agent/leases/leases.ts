@@ -26,6 +26,8 @@ const sweepMs = 50;
 const idleSweepMs = 1_000;
 /** As for numbered frames: an answer may have been lost although the connection lives. */
 const askAgainMs = 15_000;
+/** So many attempts a frame may name; credit keeps what is held far below. */
+const namesMax = 10_000;
 
 /**
  * The leases that this agent holds, from grant to accepted report.
@@ -65,7 +67,7 @@ export class Leases implements AttemptDesk {
       const isWorkflow = attempt.lease.kind === "workflow";
       held.push({ ...nameOf(attempt), ...(isWorkflow ? { given: attempt.given } : {}) });
     }
-    return held.slice(0, 10_000);
+    return held.slice(0, namesMax);
   }
 
   welcomed(welcome: Welcome): void {
@@ -215,13 +217,13 @@ export class Leases implements AttemptDesk {
       else if (attempt.accepted) others.push(nameOf(attempt));
     }
     this.#renewStrict(strict);
-    if (others.length > 0) this.#deps.connection.renew({ t: "renew", leases: others.slice(0, 10_000) });
+    if (others.length > 0) this.#deps.connection.renew({ t: "renew", leases: others.slice(0, namesMax) });
     this.#renewTimer = this.#deps.clock.after(this.#leaseTtlMs / 3, () => this.#renew());
   }
 
   #renewStrict(strict: readonly AttemptName[]): void {
     if (strict.length === 0) return;
-    const leases = strict.slice(0, 10_000).map(({ task, fence }) => ({ task, fence }));
+    const leases = strict.slice(0, namesMax).map(({ task, fence }) => ({ task, fence }));
     this.#deps.connection.renew({ t: "renew", leases, at: this.#deps.clock.monotonicMs() });
   }
 

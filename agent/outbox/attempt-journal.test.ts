@@ -23,7 +23,7 @@ function attempt(argsId: string) {
 
 /** A file on a disk that can be full; what does not fit is cut off in the middle, as on a real one. */
 function fullDisk() {
-  const disk = { text: "", roomLeft: Number.POSITIVE_INFINITY };
+  const disk = { text: "", roomLeft: Number.POSITIVE_INFINITY, replaced: 0 };
   const file: LinesFile = {
     text: "",
     append(text) {
@@ -31,6 +31,7 @@ function fullDisk() {
       if (text.length > disk.roomLeft) throw new Error("ENOSPC");
     },
     replace(text) {
+      disk.replaced += 1;
       if (text.length > disk.roomLeft) throw new Error("ENOSPC");
       disk.text = text;
     },
@@ -55,4 +56,20 @@ test("A32 a full disk does not end the agent: what programs were given is noted 
   disk.roomLeft = Number.POSITIVE_INFINITY;
   clock.pass(1_000);
   expect(remembered().map(({ argsId }) => argsId)).toEqual(["first", "second"]);
+});
+
+test("A32 a full disk is tried once a second, however much there was to note meanwhile", async () => {
+  const { disk, open } = fullDisk();
+  const journal = open();
+  disk.roomLeft = 0;
+  for (let turn = 0; turn < 5; turn += 1) {
+    journal.given("p1", attempt(`a${turn}`));
+    await new Promise((resolve) => setImmediate(resolve));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const tried = disk.replaced;
+  for (let second = 1; second <= 3; second += 1) {
+    clock.pass(1_000);
+    expect(disk.replaced - tried).toBe(second);
+  }
 });

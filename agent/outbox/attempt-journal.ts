@@ -1,5 +1,5 @@
 import { z } from "zod";
-import type { Clock } from "#shared/ports.ts";
+import type { Clock, Timer } from "#shared/ports.ts";
 import { taskIdSchema } from "#shared/protocol/common.ts";
 import { type Attempt, isStrict } from "../leases/attempt.ts";
 import type { Logger } from "../options.ts";
@@ -65,6 +65,7 @@ export class AttemptJournal {
   readonly #deps: JournalDeps;
   /** The file may end in half a line. */
   #torn = false;
+  #again: Timer | null = null;
   #closed = false;
 
   private constructor(file: LinesFile, deps: JournalDeps) {
@@ -131,6 +132,7 @@ export class AttemptJournal {
   close(): void {
     this.#flush();
     this.#closed = true;
+    this.#again?.cancel();
     this.#file.close();
   }
 
@@ -166,7 +168,10 @@ export class AttemptJournal {
     if (!this.#torn) this.#deps.logger.error({ error }, "Cannot note what programs are given; trying again");
     this.#torn = true;
     this.#out = "\n";
-    this.#deps.clock.after(writeAgainMs, () => this.#flush());
+    this.#again ??= this.#deps.clock.after(writeAgainMs, () => {
+      this.#again = null;
+      this.#flush();
+    });
   }
 
   /** Leaves only what is still under way. */

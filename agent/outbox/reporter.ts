@@ -1,7 +1,7 @@
 import type { Timer } from "#shared/ports.ts";
 import type { AttemptName, Report, Result } from "#shared/protocol/agent.ts";
 import type { Connection } from "../connection/connection.ts";
-import { reportUnit, type Unit } from "../connection/unit.ts";
+import { reportUnit } from "../connection/unit.ts";
 import { type Attempt, attemptKey, nameOf } from "../leases/attempt.ts";
 import type { AgentDeps } from "../options.ts";
 import type { ReportFiles } from "./report-files.ts";
@@ -26,7 +26,7 @@ const storeAfterMs = 1_000;
  */
 export class Reporter {
   readonly #deps: ReporterDeps;
-  readonly #open = new Map<Attempt, { report: Unit; safe: boolean }>();
+  readonly #open = new Set<Attempt>();
   readonly #waiting = new Set<Attempt>();
   /** Those whose file is on its way: one that is written twice would leave the first file behind. */
   #writing = new Set<Attempt>();
@@ -52,7 +52,7 @@ export class Reporter {
         const accepted = () => {
           open -= 1;
           if (kind === "report") this.#loaded.delete(attempt);
-          if (open === 0) void this.#deps.files.remove(file);
+          if (open === 0) this.#remove(file);
         };
         this.#deps.connection.keep({ kind, text, bytes: Buffer.byteLength(text), attempt, accepted });
       }
@@ -85,9 +85,8 @@ export class Reporter {
       ranMs: Math.max(0, ranMs),
       ...(attempt.lease.kind === "workflow" ? { given: given ?? attempt.given } : {}),
     };
-    const unit = reportUnit(attempt.key, report, () => this.#accept(attempt));
-    this.#open.set(attempt, { report: unit, safe: false });
-    this.#deps.connection.keep(unit);
+    this.#open.add(attempt);
+    this.#deps.connection.keep(reportUnit(attempt.key, report, () => this.#accept(attempt)));
     if (this.#offline || attempt.host === null) this.#store(attempt);
   }
 
@@ -103,7 +102,7 @@ export class Reporter {
   lost(): void {
     this.#timer ??= this.#deps.clock.after(storeAfterMs, () => {
       this.#offline = true;
-      for (const attempt of this.#open.keys()) this.#store(attempt);
+      for (const attempt of this.#open) this.#store(attempt);
     });
   }
 
@@ -134,7 +133,14 @@ export class Reporter {
     this.#fileCounts.set(file, left);
     if (left > 0) return;
     this.#fileCounts.delete(file);
-    void this.#deps.files.remove(file);
+    this.#remove(file);
+  }
+
+  /** One that stays is said once more by the agent's next life, and accepted as a repetition. */
+  #remove(file: string): void {
+    this.#deps.files.remove(file).catch((error: unknown) => {
+      this.#deps.logger.error({ error, file }, "Cannot remove from the outbox what has been accepted");
+    });
   }
 
   #store(attempt: Attempt): void {
@@ -164,6 +170,7 @@ export class Reporter {
       } catch (error) {
         // Not safe, so nobody is told so: the program keeps its answer, and the next report tries again.
         this.#deps.logger.error({ error }, "Cannot write the outbox");
+        for (const attempt of attempts) if (this.#open.has(attempt)) this.#waiting.add(attempt);
         return;
       } finally {
         this.#writing.clear();
@@ -174,7 +181,7 @@ export class Reporter {
   #stored(file: string, attempts: readonly Attempt[]): void {
     const open = attempts.filter((attempt) => this.#open.has(attempt));
     if (open.length === 0) {
-      void this.#deps.files.remove(file);
+      this.#remove(file);
       return;
     }
     this.#fileCounts.set(file, open.length);

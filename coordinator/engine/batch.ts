@@ -1,7 +1,7 @@
 import { assert } from "#shared/domain/assert.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Check, Engine, IndexRow, Key, Transaction, Write } from "./engine.ts";
-import type { Applied, Draft, Move, View } from "./move.ts";
+import type { Applied, Decision, Draft, Move, View } from "./move.ts";
 import type { CachedRecord, RecordCache } from "./record-cache.ts";
 
 /** A move that waits for its answer. */
@@ -59,11 +59,19 @@ const roundsMax = 40;
 /** Decisions that may throw before the move does. */
 const doubtsMax = 3;
 
+/** The first rows of an index. */
+interface Rows {
+  readonly index: Key;
+  readonly limit: number;
+}
+
+const nameOf = ({ index, limit }: Rows): string => `${limit} ${index}`;
+
 /** Thrown by a view when a decision looks at what has not been read yet; caught by the batch, which reads it. */
 class Unread {
   readonly keys: readonly Key[];
-  readonly rows: { readonly index: Key; readonly limit: number } | null;
-  constructor(keys: readonly Key[], rows: { readonly index: Key; readonly limit: number } | null = null) {
+  readonly rows: Rows | null;
+  constructor(keys: readonly Key[], rows: Rows | null = null) {
     this.keys = keys;
     this.rows = rows;
   }
@@ -112,7 +120,7 @@ class GroupBatch implements Batch {
       await this.#load(wanted);
       wanted = { keys: new Set(), ranges: new Map() };
       const again: Pending[] = [];
-      for (const pending of open) this.#decideOne(pending, wanted, again, left);
+      for (const pending of open) this.#decideOne(pending, { wanted, again, left });
       open = again;
     }
     this.left = left.length;
@@ -143,64 +151,59 @@ class GroupBatch implements Batch {
       this.#nowMs = nowMs;
       for (const [key, record] of records) this.#loaded.set(key, record);
     }
-    for (const [key, limit] of ranges) {
-      const { rows } = await this.#deps.engine.range(key, { limit });
-      this.#rows.set(key, rows);
+    for (const [name, { index, limit }] of ranges) {
+      const { rows } = await this.#deps.engine.range(index, { limit });
+      this.#rows.set(name, rows);
     }
   }
 
-  #decideOne(pending: Pending, wanted: Wanted, again: Pending[], left: Pending[]): void {
+  #decideOne(pending: Pending, round: Round): void {
     if (this.transactions.length >= limits.batchMovesMax || this.#bytes >= limits.batchBytesMax) {
-      left.push(pending);
+      round.left.push(pending);
       return;
     }
-    const looked = new Map<Key, string | null>();
+    const looked: Looked = new Map();
     try {
       const decision = pending.move.decide(this.#view(pending, looked), pending.input);
-      if (decision.transactions.length === 0) {
-        // What this batch is about to write is not durable yet, and may never be.
-        if ([...looked.keys()].some((key) => this.#overlay.has(key))) {
-          left.push(pending);
-          return;
-        }
-        if (this.#readAgain(looked, wanted)) {
-          again.push(pending);
-          return;
-        }
-        this.answered.push(() => pending.resolve(decision.answer({ nowMs: this.#nowMs, positions: [], applied: [] })));
-        return;
-      }
-      if (this.#isBusy(looked, decision.transactions)) {
-        left.push(pending);
-        return;
-      }
-      this.#write(pending, decision.transactions, decision.answer, looked);
-    } catch (unread) {
-      if (!(unread instanceof Unread)) {
-        this.#doubt(pending, looked, unread, { wanted, again, left });
-        return;
-      }
-      for (const key of unread.keys) wanted.keys.add(key);
-      // The cache may have been emptied since the first round: what is gone with it is read in one more, not one by one.
-      this.#addUnread(pending, wanted.keys, false);
-      if (unread.rows) wanted.ranges.set(unread.rows.index, unread.rows.limit);
-      again.push(pending);
+      if (decision.transactions.length === 0) this.#answer(pending, decision, looked, round);
+      else if (this.#isBusy(looked, decision.transactions)) round.left.push(pending);
+      else this.#write(pending, decision, looked);
+    } catch (error) {
+      if (error instanceof Unread) this.#readMore(pending, error, round);
+      else this.#doubt(pending, error, looked, round);
     }
+  }
+
+  /** What writes nothing is answered, unless it rests on what is not sure. */
+  #answer(pending: Pending, decision: Decision<unknown>, looked: Looked, { wanted, again, left }: Round): void {
+    // What this batch is about to write is not durable yet, and may never be.
+    if (this.#restsOnBatch(looked)) left.push(pending);
+    else if (this.#readAgain(looked, wanted)) again.push(pending);
+    else {
+      this.answered.push(() => pending.resolve(decision.answer({ nowMs: this.#nowMs, positions: [], applied: [] })));
+    }
+  }
+
+  #restsOnBatch(looked: Looked): boolean {
+    return [...looked.keys()].some((key) => this.#overlay.has(key));
+  }
+
+  #readMore(pending: Pending, { keys, rows }: Unread, { wanted, again }: Round): void {
+    for (const key of keys) wanted.keys.add(key);
+    // The cache may have been emptied since the first round: what is gone with it is read in one more, not one by one.
+    this.#addUnread(pending, wanted.keys, false);
+    if (rows) wanted.ranges.set(nameOf(rows), rows);
+    again.push(pending);
   }
 
   /**
    * What a decision throws may come of records that were read at different times and do not fit each other: it is made
    * again on all of them as they are at one time, before it is believed.
    */
-  #doubt(
-    pending: Pending,
-    looked: ReadonlyMap<Key, unknown>,
-    error: unknown,
-    { wanted, again, left }: { wanted: Wanted; again: Pending[]; left: Pending[] },
-  ): void {
+  #doubt(pending: Pending, error: unknown, looked: Looked, { wanted, again, left }: Round): void {
     pending.doubts += 1;
     if (pending.doubts > doubtsMax) pending.reject(error);
-    else if ([...looked.keys()].some((key) => this.#overlay.has(key))) left.push(pending);
+    else if (this.#restsOnBatch(looked)) left.push(pending);
     else {
       for (const key of looked.keys()) wanted.keys.add(key);
       again.push(pending);
@@ -208,13 +211,13 @@ class GroupBatch implements Batch {
   }
 
   /** No check will catch that an answer without a write rests on a stale cache, so it is given on fresh reads only. */
-  #readAgain(looked: ReadonlyMap<Key, unknown>, wanted: Wanted): boolean {
+  #readAgain(looked: Looked, wanted: Wanted): boolean {
     const stale = [...looked.keys()].filter((key) => !this.#loaded.has(key));
     for (const key of stale) wanted.keys.add(key);
     return stale.length > 0;
   }
 
-  #view(pending: Pending, looked: Map<Key, string | null>): View {
+  #view(pending: Pending, looked: Looked): View {
     const news = newsOf(pending);
     const look = (key: Key): CachedRecord => {
       const record = this.#find(key) ?? (news.has(key) ? absent : undefined);
@@ -229,7 +232,7 @@ class GroupBatch implements Batch {
       get: <T>(key: Key) => look(key).value as T | null,
       stamp: (key) => look(key).stamp,
       rows: (index, limit) => {
-        const rows = this.#rows.get(index);
+        const rows = this.#rows.get(nameOf({ index, limit }));
         if (!rows) throw new Unread([], { index, limit });
         return rows;
       },
@@ -240,7 +243,7 @@ class GroupBatch implements Batch {
     };
   }
 
-  #isBusy(looked: ReadonlyMap<Key, string | null>, drafts: readonly Draft[]): boolean {
+  #isBusy(looked: Looked, drafts: readonly Draft[]): boolean {
     if (this.#deps.busy.length === 0) return false;
     return this.#deps.busy.some((batch) => {
       for (const key of looked.keys()) if (batch.writes.has(key)) return true;
@@ -253,12 +256,7 @@ class GroupBatch implements Batch {
     });
   }
 
-  #write(
-    pending: Pending,
-    drafts: readonly Draft[],
-    answer: (applied: Applied) => unknown,
-    looked: ReadonlyMap<Key, string | null>,
-  ): void {
+  #write(pending: Pending, { transactions: drafts, answer }: Decision<unknown>, looked: Looked): void {
     const first = this.transactions.length;
     const touched = [...looked.keys()];
     assert(touched.length <= limits.moveRecordsMax, `'${pending.move.name}' touches few records`);
@@ -309,7 +307,18 @@ class GroupBatch implements Batch {
   }
 }
 
+/** The records that a decision looked at, with their stamps. */
+type Looked = Map<Key, string | null>;
+
+/** What is to be read before the next round of decisions. */
 interface Wanted {
   readonly keys: Set<Key>;
-  readonly ranges: Map<Key, number>;
+  readonly ranges: Map<string, Rows>;
+}
+
+/** Where a round of decisions puts what it does not decide: to be decided in the next, or in a later batch. */
+interface Round {
+  readonly wanted: Wanted;
+  readonly again: Pending[];
+  readonly left: Pending[];
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "#shared/ports.ts";
+import type { Score } from "./engine.ts";
 
 /**
  * The time of an engine that lives in this process (G2), in whole milliseconds. It follows the machine's clock
@@ -18,3 +19,5 @@ export function createEngineClock(clock: Clock, storedMs: number): () => number 
 
 /** G4. Fences are counted over the whole engine, so that one is higher than all before it even if its lease was deleted. */
 export const nextFence = (lastFence: number, nowMs: number): number => Math.max(lastFence + 1, nowMs * 1000);
+
+export const scoreAt = (score: Score, nowMs: number): number => ("at" in score ? score.at : nowMs + score.nowPlusMs);

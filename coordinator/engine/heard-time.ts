@@ -13,8 +13,14 @@ export class HeardTime {
     this.#heard = { engineMs, monotonicMs: this.#clock.monotonicMs() };
   }
 
-  nowMs(): number {
-    if (!this.#heard) return this.#clock.nowMs();
+  /** Null when nothing was heard. */
+  passedMs(): number | null {
+    if (this.#heard === null) return null;
     return Math.floor(this.#heard.engineMs + this.#clock.monotonicMs() - this.#heard.monotonicMs);
+  }
+
+  /** By the machine's clock when nothing was heard. */
+  nowMs(): number {
+    return this.passedMs() ?? this.#clock.nowMs();
   }
 }

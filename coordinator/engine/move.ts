@@ -75,5 +75,11 @@ export interface Mover {
   move<Input, Answer>(partition: Partition, move: Move<Input, Answer>, input: Input): Promise<Answer>;
 }
 
+/** A decision to write, which has no more to say. What it read is checked, as of any. */
+export const writing = (...writes: readonly DraftWrite[]): Decision<void> => ({
+  transactions: [{ checks: [], writes }],
+  answer: () => undefined,
+});
+
 export const at = (ms: number): Score => ({ at: ms });
 export const inMs = (ms: number): Score => ({ nowPlusMs: ms });

@@ -198,6 +198,44 @@ describe("the mover", () => {
     expect(found[0]?.value).toBe("60");
   });
 
+  it("is at rest only when no move is left, also none that pauses before it is tried again", async () => {
+    const memory = counting(createMemoryEngine({ clock: systemClock }));
+    let refused = 0;
+    const engine: Engine = Object.assign(Object.create(memory), {
+      commit: async (...given: Parameters<Engine["commit"]>) => {
+        refused += 1;
+        if (refused === 1) throw new SaltError("Unavailable", "the engine is away");
+        return memory.commit(...given);
+      },
+    });
+    const mover = moverOn(engine, { random: { ...systemRandom, float: () => 0.99 } });
+    const answers: number[] = [];
+    const moved = mover.move(partition, increment, counted).then((answer) => answers.push(answer));
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(refused).toBe(1);
+    await mover.rest();
+    expect(answers).toEqual([1]);
+    await moved;
+  });
+
+  it("C6 gives each move of a batch as many rows of an index as it asks for", async () => {
+    const engine = createMemoryEngine({ clock: systemClock });
+    const index = keyIn(partition, "index");
+    const rank = (member: string) => ({ kind: "rank", index, member, score: { at: 0 } }) as const;
+    await engine.commit(partition, [{ checks: [], writes: ["a", "b", "c"].map(rank) }]);
+    const look: Move<number, number> = {
+      name: "look",
+      reads: () => [],
+      decide(view, limit) {
+        const count = view.rows(index, limit).length;
+        return { transactions: [], answer: () => count };
+      },
+    };
+    const mover = moverOn(engine);
+    expect(await Promise.all([3, 1, 2].map((limit) => mover.move(partition, look, limit)))).toEqual([3, 1, 2]);
+  });
+
   it("gives an answer that writes nothing on fresh reads, though its cache is stale", async () => {
     const engine = createMemoryEngine({ clock: systemClock });
     const [mine, other] = [moverOn(engine), moverOn(engine)];

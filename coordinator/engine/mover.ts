@@ -124,6 +124,8 @@ class PartitionLine {
   #isFreeing = false;
   #poked = false;
   #closed = false;
+  /** Moves that pause before they are tried again. */
+  #paused = 0;
   #stampsGiven = 0;
   #lastBatchMoves = 0;
   #lastBatchAtMs = 0;
@@ -141,7 +143,7 @@ class PartitionLine {
   }
 
   get isBusy(): boolean {
-    return this.#waiting.length > 0 || this.#deciding || this.#inFlight.size > 0;
+    return this.#waiting.length + this.#paused > 0 || this.#deciding || this.#inFlight.size > 0;
   }
 
   add<Input, Answer>(move: Move<Input, Answer>, input: Input): Promise<Answer> {
@@ -380,7 +382,9 @@ class PartitionLine {
   }
 
   #tryLater(pauseMs: number, pendings: readonly Pending[]): void {
+    this.#paused += pendings.length;
     this.#deps.clock.after(pauseMs, () => {
+      this.#paused -= pendings.length;
       this.#waiting.unshift(...pendings);
       if (this.#closed) this.close();
       else this.#schedule();

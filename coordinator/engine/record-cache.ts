@@ -22,10 +22,6 @@ export class RecordCache {
     this.#time = time;
   }
 
-  has(key: Key): boolean {
-    return this.#records.has(key);
-  }
-
   get(key: Key): CachedRecord | undefined {
     return this.#records.get(key);
   }

@@ -314,16 +314,14 @@ export class Fleet {
 
   #feed(session: Session, lease: { task: TaskId; fence: number }): JournalFeed {
     const run = runOfTask(lease.task);
-    const feed = new JournalFeed(
-      this.#deps,
-      { ...lease, run },
-      (entries) => session.send({ t: "settled", ...lease, entries }),
-      () => {
+    const feed = new JournalFeed(this.#deps, run, {
+      send: (entries) => session.send({ t: "settled", ...lease, entries }),
+      close: () => {
         const feeds = this.#feeds.get(run);
         feeds?.delete(feed);
         if (feeds?.size === 0) this.#feeds.delete(run);
       },
-    );
+    });
     const feeds = this.#feeds.get(run);
     if (feeds) feeds.add(feed);
     else this.#feeds.set(run, new Set([feed]));

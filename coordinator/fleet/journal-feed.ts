@@ -1,4 +1,4 @@
-import { type CallKey, partitionOf, type RunId, type TaskId, taskId } from "#shared/domain/ids.ts";
+import { type CallKey, partitionOf, type RunId, taskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Clock, Timer } from "#shared/ports.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
@@ -34,11 +34,10 @@ const heldMs = 5;
  * F4  An entry that says no more than that the program's own call is journaled may wait `heldMs` for a next one.
  */
 export class JournalFeed {
-  readonly task: TaskId;
-  readonly run: RunId;
-  readonly fence: number;
+  readonly #run: RunId;
   readonly #deps: FeedDeps;
   readonly #send: (entries: Entry[]) => void;
+  readonly #onClose: () => void;
   readonly #awaited = new Set<CallKey>();
   #journalEnd = 0;
   #sent = 0;
@@ -53,20 +52,11 @@ export class JournalFeed {
   #held: Timer | null = null;
   #closed = false;
 
-  readonly #onClose: () => void;
-
-  constructor(
-    deps: FeedDeps,
-    lease: { task: TaskId; run: RunId; fence: number },
-    send: (entries: Entry[]) => void,
-    onClose: () => void,
-  ) {
-    this.#onClose = onClose;
+  constructor(deps: FeedDeps, run: RunId, on: { send: (entries: Entry[]) => void; close: () => void }) {
     this.#deps = deps;
-    this.task = lease.task;
-    this.run = lease.run;
-    this.fence = lease.fence;
-    this.#send = send;
+    this.#run = run;
+    this.#send = on.send;
+    this.#onClose = on.close;
   }
 
   /**
@@ -77,7 +67,7 @@ export class JournalFeed {
     // The last that is kept is read too.
     let after = Math.max(0, kept - 1);
     for (;;) {
-      const page = await this.#deps.engine.read(journalLog(this.run), after, 10_000, limits.journalPageBytes);
+      const page = await this.#deps.engine.read(journalLog(this.#run), after, 10_000, limits.journalPageBytes);
       this.#pending.push(...page);
       const last = page.at(-1);
       if (!last) break;
@@ -159,7 +149,7 @@ export class JournalFeed {
       while (!this.#closed && ((await this.#hasMore()) || this.#again)) await this.#handOn();
     } catch (error) {
       if (this.#closed) return;
-      this.#deps.logger.warn({ err: error, run: this.run }, "a journal could not be read and is read again");
+      this.#deps.logger.warn({ err: error, run: this.#run }, "a journal could not be read and is read again");
       this.#unsure = true;
       this.#deps.clock.after(retryMs, () => void this.#pump());
     } finally {
@@ -182,7 +172,7 @@ export class JournalFeed {
     while (this.#unsure || this.#end > this.#sent) {
       const end = this.#end;
       this.#unsure = false;
-      const page = await this.#deps.engine.read(journalLog(this.run), this.#sent, 1_000, limits.journalPageBytes);
+      const page = await this.#deps.engine.read(journalLog(this.#run), this.#sent, 1_000, limits.journalPageBytes);
       // Some of it may have been appended by a commit of this coordinator while it was read.
       this.#follow(page);
       if (this.#pending.length > 0) {
@@ -221,7 +211,7 @@ export class JournalFeed {
   }
 
   #keyOf(entry: { key: CallKey }) {
-    return taskKey(taskId(this.run, entry.key));
+    return taskKey(taskId(this.#run, entry.key));
   }
 
   /** Null when a record that is needed is not at hand. */
@@ -233,7 +223,7 @@ export class JournalFeed {
         entries.push(entryOf(record, position, atMs, null));
         continue;
       }
-      const task = this.#deps.mover.peek(partitionOf(this.run), this.#keyOf(record), isSettled);
+      const task = this.#deps.mover.peek(partitionOf(this.#run), this.#keyOf(record), isSettled);
       if (task === undefined) return null;
       entries.push(entryOf(record, position, atMs, task));
     }
@@ -249,7 +239,7 @@ export class JournalFeed {
     const records = stored.map(({ value }) => JSON.parse(value) as JournalRecord);
     const settled = records.filter((record) => record.e === "settled");
     const keys = settled.map((record) => this.#keyOf(record));
-    const tasks = await this.#deps.mover.read(partitionOf(this.run), keys, isSettled);
+    const tasks = await this.#deps.mover.read(partitionOf(this.#run), keys, isSettled);
     const byKey = new Map(settled.map((record, index) => [record.key, tasks[index] ?? null]));
     return stored.map(({ position, atMs }, index) => {
       const record = records[index] as JournalRecord;

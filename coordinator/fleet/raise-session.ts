@@ -1,6 +1,6 @@
 import type { Partition } from "#shared/domain/ids.ts";
 import type { AgentFrame } from "#shared/protocol/agent.ts";
-import { at, type Move } from "../engine/move.ts";
+import { at, type Move, writing } from "../engine/move.ts";
 import { type AgentRecord, agentKey, agentsIndex } from "../records.ts";
 import { agentsSeenIndex } from "../state/kept-records.ts";
 
@@ -62,8 +62,9 @@ export const endSession: Move<{ partition: Partition; agent: string; session: nu
     if (!record || record.session !== session || !record.connected)
       return { transactions: [], answer: () => undefined };
     const value: AgentRecord = { ...record, connected: false, seenAtMs: Math.round(view.nowMs) };
-    const set = { kind: "set", key: agentKey(partition, agent), value } as const;
-    const seen = { kind: "rank", index: agentsSeenIndex(partition), member: agent, score: at(value.seenAtMs) } as const;
-    return { transactions: [{ checks: [], writes: [set, seen] }], answer: () => undefined };
+    return writing(
+      { kind: "set", key: agentKey(partition, agent), value },
+      { kind: "rank", index: agentsSeenIndex(partition), member: agent, score: at(value.seenAtMs) },
+    );
   },
 };

@@ -1,6 +1,6 @@
 import type { Partition, TaskId } from "#shared/domain/ids.ts";
 import { type Engine, keyIn, leaseKey, leasesIndex, pausedCounter } from "../engine/engine.ts";
-import type { Move, Mover } from "../engine/move.ts";
+import { type Move, type Mover, writing } from "../engine/move.ts";
 import { giveBack } from "./give-back.ts";
 
 /**
@@ -35,10 +35,7 @@ const stampWatch: Move<Partition, void> = {
     const record: WatchRecord = { watchedAtMs: Math.round(view.nowMs) };
     const set = { kind: "set", key: watchKey(partition), value: record } as const;
     const pause = { kind: "add", counter: pausedCounter(partition), delta: gapMs } as const;
-    return {
-      transactions: [{ checks: [], writes: gapMs > watchGapMs ? [set, pause] : [set] }],
-      answer: () => undefined,
-    };
+    return gapMs > watchGapMs ? writing(set, pause) : writing(set);
   },
 };
 

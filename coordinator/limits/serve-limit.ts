@@ -1,5 +1,5 @@
 import type { Engine, Key } from "../engine/engine.ts";
-import { at, type Draft, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
+import { at, type Draft, type DraftWrite, type Move, type Mover, writing } from "../engine/move.ts";
 import {
   holdersIndex,
   type Limit,
@@ -52,11 +52,6 @@ interface OfSlot {
   readonly max: number;
 }
 
-const transaction = (...writes: readonly DraftWrite[]) => ({
-  transactions: [{ checks: [], writes }],
-  answer: () => undefined,
-});
-
 /** A slot is waited for. */
 export const addWaiter: Move<OfSlot & { readonly score: number }, void> = {
   name: "addWaiter",
@@ -64,7 +59,7 @@ export const addWaiter: Move<OfSlot & { readonly score: number }, void> = {
   decide(_view, { limit, slot, max, score }) {
     const index = waitersIndex(limit);
     const waiter = { kind: "rank", index, member: slot, score: at(score), value: String(max) } as const;
-    return transaction(waiter, toServe(limit, max));
+    return writing(waiter, toServe(limit, max));
   },
 };
 
@@ -73,7 +68,7 @@ export const addHolder: Move<OfSlot, void> = {
   name: "addHolder",
   reads: () => [],
   decide(_view, { limit, slot, max }) {
-    return transaction(holds(limit, slot, max), toServe(limit, max));
+    return writing(holds(limit, slot, max), toServe(limit, max));
   },
 };
 
@@ -82,7 +77,7 @@ export const dropSlot: Move<OfSlot, void> = {
   name: "dropSlot",
   reads: () => [],
   decide: (_view, { limit, slot, max }) =>
-    transaction(unrank(holdersIndex(limit), slot), unrank(waitersIndex(limit), slot), toServe(limit, max)),
+    writing(unrank(holdersIndex(limit), slot), unrank(waitersIndex(limit), slot), toServe(limit, max)),
 };
 
 const unrank = (index: Key, member: string): DraftWrite => ({ kind: "unrank", index, member });

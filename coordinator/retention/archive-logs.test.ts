@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { CallKey, RunId, TaskId } from "#shared/domain/ids.ts";
-import { partitionOf, runOfTask } from "#shared/domain/ids.ts";
+import { type CallKey, partitionOf, type RunId, runOfTask, type Sha256, type TaskId } from "#shared/domain/ids.ts";
 import type { Lease } from "#shared/protocol/agent.ts";
 import type { LogRow } from "#shared/protocol/api.ts";
 import { taskCall } from "../../tests/support/fake-agent.ts";
@@ -16,6 +15,7 @@ import {
 import { createReadArchive } from "../logs/read-archive.ts";
 import { readLogs } from "../logs/read-logs.ts";
 import { outputLog } from "../records.ts";
+import { type TaskLogRecord, taskLogKey } from "../state/log-records.ts";
 import { markRun } from "./mark-run.ts";
 
 let stand: RetentionStand;
@@ -37,7 +37,7 @@ async function logs(journey: Journey, lease: Lease, from: number, texts: readonl
 }
 
 /** A run whose two tasks and workflow have written; the journey is closed. */
-async function loggedRun(): Promise<{ run: RunId; task: TaskId; lease: Lease }> {
+async function loggedRun(): Promise<{ run: RunId; task: TaskId; lease: Lease; other: Lease }> {
   const journey = await stand.journey();
   const { agent } = journey;
   const run = await journey.open();
@@ -54,7 +54,7 @@ async function loggedRun(): Promise<{ run: RunId; task: TaskId; lease: Lease }> 
   agent.done(workflow);
   await until(async () => (await journey.read(run)).endedAtMs !== null, "the run's end");
   journey.close();
-  return { run, task: one.task, lease: one };
+  return { run, task: one.task, lease: one, other: two };
 }
 
 /** All of a log, so many rows a page; `between` happens after each page. */
@@ -211,6 +211,24 @@ describe("the log of a task that has ended", () => {
     await sweepAll(stand, retention);
     expect(stand.store.blobs.size).toBe(1);
     expect(textsOf(await readAll(run))).toBe("a");
+  });
+
+  it("C9 is archived although another, whose archive is damaged, cannot be", async () => {
+    const { run, task, lease, other } = await loggedRun();
+    const { retention } = stand.coordinator();
+    stand.clock.advance(6 * minuteMs);
+    await sweepAll(stand, retention);
+    const journey = await stand.journey();
+    await logs(journey, lease, 3, ["d\n"]);
+    await logs(journey, other, 1, ["y\n"]);
+    journey.close();
+    const { found } = await stand.engine.get([taskLogKey(task)]);
+    const { archive } = JSON.parse(found[0]?.value ?? "null") as TaskLogRecord;
+    stand.store.blobs.set(archive?.blob as Sha256, Buffer.from("damaged"));
+    stand.clock.advance(6 * minuteMs);
+    await expect(retention.sweep(partitionOf(run))).rejects.toThrow("incorrect header");
+    expect(await stand.engine.read(outputLog(other.task), 0, 10)).toEqual([]);
+    expect(await stand.engine.read(outputLog(task), 0, 10)).toHaveLength(1);
   });
 
   it("C9 is dropped after its age, earlier than its run; what others wrote is read past it", async () => {

@@ -1,9 +1,11 @@
+import { buffer } from "node:stream/consumers";
+import { SaltError } from "#shared/domain/errors.ts";
 import { type Partition, partitionOf, runOfTask, sha256, type TaskId } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import { isTerminalTask } from "#shared/domain/states.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { Engine } from "../engine/engine.ts";
-import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
+import { at, type DraftWrite, type Move, type Mover, writing } from "../engine/move.ts";
 import { outputLog, type TaskRecord, taskKey } from "../records.ts";
 import { letGo, logOwner, refer } from "../state/blob-refs.ts";
 import { removalKey } from "../state/kept-records.ts";
@@ -31,7 +33,15 @@ const entriesPerPage = 1_000;
 export async function archiveLogs(deps: ArchiveLogsDeps, partition: Partition): Promise<boolean> {
   const due = { afterMs: archiveAfterMs, limit: logsPerSweepMax };
   const rows = await dueRows(deps.engine, liveLogsIndex(partition), due);
-  for (const { member } of rows) await archiveLog(deps, member as TaskId);
+  const refused: unknown[] = [];
+  for (const { member } of rows) {
+    await archiveLog(deps, member as TaskId).catch((error: unknown) => {
+      // A store or an engine that is away has nothing for the others either; a damaged archive is its own log's alone.
+      if (error instanceof SaltError && error.retryable) throw error;
+      refused.push(error);
+    });
+  }
+  if (refused.length > 0) throw refused[0];
   return rows.length === logsPerSweepMax;
 }
 
@@ -55,9 +65,7 @@ async function readAll(deps: ArchiveLogsDeps, task: TaskId, log: TaskLogRecord):
   if (log.archive) {
     const found = await deps.blobs.get(log.archive.blob);
     if (!found) return null;
-    const parts: Uint8Array[] = [];
-    for await (const part of found.stream) parts.push(part as Uint8Array);
-    entries.push(...(await unpackLog(Buffer.concat(parts))));
+    entries.push(...(await unpackLog(await buffer(found.stream))));
   }
   for (let after = 0; ; ) {
     const page = await deps.engine.read(outputLog(task), after, entriesPerPage);
@@ -93,21 +101,20 @@ const setArchive: Move<SetArchive, void> = {
     const partition = partitionOf(runOfTask(task));
     const log = view.get<TaskLogRecord>(taskLogKey(task));
     const index = liveLogsIndex(partition);
-    const write = (...writes: DraftWrite[]) => ({ transactions: [{ checks: [], writes }], answer: () => undefined });
     // It is gone or going with its run, which may have looked already for what refers to blobs, or it is archived.
     const isGoing = view.get(removalKey(runOfTask(task))) !== null;
-    if (isGoing || !log || log.entries === entriesBefore(log)) return write({ kind: "unrank", index, member: task });
+    if (isGoing || !log || log.entries === entriesBefore(log)) return writing({ kind: "unrank", index, member: task });
     const nowMs = Math.round(view.nowMs);
     if (!isWhole(log)) {
       const value: TaskLogRecord = { ...log, dropped: log.entries };
       const set: DraftWrite = { kind: "set", key: taskLogKey(task), value };
-      return write(set, { kind: "delete", key: outputLog(task) }, { kind: "unrank", index, member: task });
+      return writing(set, { kind: "delete", key: outputLog(task) }, { kind: "unrank", index, member: task });
     }
-    if (archive?.entries !== log.entries) return write({ kind: "rank", index, member: task, score: at(nowMs) });
+    if (archive?.entries !== log.entries) return writing({ kind: "rank", index, member: task, score: at(nowMs) });
     const { dropped: _, ...kept } = log;
     const value: TaskLogRecord = { ...kept, archive: { ...archive, atMs: nowMs } };
     const before = log.archive && log.archive.blob !== archive.blob ? [log.archive.blob] : [];
-    return write(
+    return writing(
       { kind: "set", key: taskLogKey(task), value },
       { kind: "delete", key: outputLog(task) },
       { kind: "unrank", index, member: task },
@@ -141,21 +148,13 @@ const dropLog: Move<{ readonly task: TaskId; readonly keepMs: number }, void> = 
     // It was archived again since.
     if (log?.archive && view.nowMs - log.archive.atMs < keepMs) return { transactions: [], answer: () => undefined };
     const unranked: DraftWrite = { kind: "unrank", index: archivesIndex(partition), member: task };
-    if (!log?.archive) return { transactions: [{ checks: [], writes: [unranked] }], answer: () => undefined };
+    if (!log?.archive) return writing(unranked);
     const { archive, ...kept } = log;
     const value: TaskLogRecord = { ...kept, dropped: archive.entries };
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            { kind: "set", key: taskLogKey(task), value },
-            unranked,
-            ...letGo(partition, logOwner(task), [archive.blob]),
-          ],
-        },
-      ],
-      answer: () => undefined,
-    };
+    return writing(
+      { kind: "set", key: taskLogKey(task), value },
+      unranked,
+      ...letGo(partition, logOwner(task), [archive.blob]),
+    );
   },
 };

@@ -1,6 +1,6 @@
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Engine } from "../engine/engine.ts";
-import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
+import { at, type Move, type Mover, writing } from "../engine/move.ts";
 import { type AgentRecord, agentKey, agentsIndex } from "../records.ts";
 import { agentsSeenIndex } from "../state/kept-records.ts";
 import { dueRows } from "./due-rows.ts";
@@ -36,15 +36,14 @@ const forgetAgent: Move<ForgetAgent, void> = {
   decide(view, { partition, agent, keepMs }) {
     const record = view.get<AgentRecord>(agentKey(partition, agent));
     const seen = agentsSeenIndex(partition);
-    const write = (...writes: DraftWrite[]) => ({ transactions: [{ checks: [], writes }], answer: () => undefined });
-    if (!record) return write({ kind: "unrank", index: seen, member: agent });
+    if (!record) return writing({ kind: "unrank", index: seen, member: agent });
     const nowMs = Math.round(view.nowMs);
     // Who is connected is looked at again after as long; who has left since has its own time.
     if (record.connected || nowMs - record.seenAtMs < keepMs) {
       const score = at(record.connected ? nowMs : record.seenAtMs);
-      return write({ kind: "rank", index: seen, member: agent, score });
+      return writing({ kind: "rank", index: seen, member: agent, score });
     }
-    return write(
+    return writing(
       { kind: "delete", key: agentKey(partition, agent) },
       { kind: "unrank", index: agentsIndex(partition), member: agent },
       { kind: "unrank", index: seen, member: agent },

@@ -1,7 +1,7 @@
 import type { Partition } from "#shared/domain/ids.ts";
 import { limits } from "#shared/domain/limits.ts";
 import type { Engine } from "../engine/engine.ts";
-import { at, type Move, type Mover } from "../engine/move.ts";
+import { at, type Move, type Mover, writing } from "../engine/move.ts";
 import { type ProjectRecord, projectKey, type ReleaseRecord, releaseKey, releasesIndex } from "../records.ts";
 import { auditWrite } from "../state/audit.ts";
 import { digestsOfRelease, letGo } from "../state/blob-refs.ts";
@@ -62,8 +62,7 @@ const lookLater: Move<OldRelease, void> = {
     const isCurrent = view.get<ProjectRecord>(projectKey(partition, project))?.release === id;
     const score = at(Math.round(view.nowMs) - keepMs + lookAgainMs);
     const rank = { kind: "rank", index, member: id, score, value: project } as const;
-    const write = isCurrent ? ({ kind: "unrank", index, member: id } as const) : rank;
-    return { transactions: [{ checks: [], writes: [write] }], answer: () => undefined };
+    return writing(isCurrent ? { kind: "unrank", index, member: id } : rank);
   },
 };
 
@@ -76,21 +75,13 @@ const removeRelease: Move<OldRelease, void> = {
     const unranked = { kind: "unrank", index: supersededIndex(partition), member: id } as const;
     const release = view.get<ReleaseRecord>(releaseKey(partition, id));
     const isCurrent = view.get<ProjectRecord>(projectKey(partition, project))?.release === id;
-    if (!release || isCurrent) return { transactions: [{ checks: [], writes: [unranked] }], answer: () => undefined };
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            unranked,
-            { kind: "delete", key: releaseKey(partition, id) },
-            { kind: "unrank", index: releasesIndex(partition, project), member: id },
-            ...letGo(partition, id, digestsOfRelease(release.manifest)),
-            auditWrite(partition, { actor: "retention", action: "release.remove", object: `${project}/${id}` }),
-          ],
-        },
-      ],
-      answer: () => undefined,
-    };
+    if (!release || isCurrent) return writing(unranked);
+    return writing(
+      unranked,
+      { kind: "delete", key: releaseKey(partition, id) },
+      { kind: "unrank", index: releasesIndex(partition, project), member: id },
+      ...letGo(partition, id, digestsOfRelease(release.manifest)),
+      auditWrite(partition, { actor: "retention", action: "release.remove", object: `${project}/${id}` }),
+    );
   },
 };

@@ -1,6 +1,6 @@
-import { partitionOf, type RunId, type sha256, taskId, workflowKey } from "#shared/domain/ids.ts";
+import { partitionOf, type RunId, type Sha256, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
-import type { DraftWrite, Move, Mover } from "../engine/move.ts";
+import { type DraftWrite, type Move, type Mover, writing } from "../engine/move.ts";
 import { calledIn, closingIndex, countKey, type JournalRecord, journalLog, timersIndex } from "../records.ts";
 import { letGo, ownedIndex } from "../state/blob-refs.ts";
 import { inlineKey } from "../state/inline-budget.ts";
@@ -66,7 +66,7 @@ const removeStep: Move<RemoveStep, void> = {
     const mark: DraftWrite = step.last
       ? deleted(key)
       : { kind: "set", key, value: { ...removal, steps: (at ?? 0) + 1 } };
-    return { transactions: [{ checks: [], writes: [...step.writes, mark] }], answer: () => undefined };
+    return writing(...step.writes, mark);
   },
 };
 
@@ -134,9 +134,7 @@ const nothing: Removal = { writes: [], whole: true };
 /** The run needs its blobs no more: once nobody else does either, they are deleted in their time. */
 async function letBlobsGo(engine: Engine, run: RunId): Promise<Removal> {
   const { writes, whole } = await emptyIndex(engine, ownedIndex(partitionOf(run), run));
-  const digests = writes.flatMap((write) =>
-    write.kind === "unrank" ? [write.member as ReturnType<typeof sha256>] : [],
-  );
+  const digests = writes.flatMap((write) => (write.kind === "unrank" ? [write.member as Sha256] : []));
   return { writes: [...writes, ...letGo(partitionOf(run), run, digests)], whole };
 }
 

@@ -2,11 +2,11 @@ import type { Partition, Sha256 } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import type { BlobStore } from "../blobs/blobs.ts";
 import type { Engine } from "../engine/engine.ts";
-import { at, type Move, type Mover } from "../engine/move.ts";
+import { at, type Move, type Mover, writing } from "../engine/move.ts";
 import { type BlobRecord, blobKey, blobsIndex, doomedIndex } from "../state/blob-records.ts";
 import { blobOwner, letGo } from "../state/blob-refs.ts";
 import { dueRows } from "./due-rows.ts";
-import { isReferenced } from "./find-reference.ts";
+import { isReferenced } from "./is-referenced.ts";
 import { touchBlob } from "./touch-blob.ts";
 
 /**
@@ -76,19 +76,11 @@ const doomBlob: Move<Seen, void> = {
     const nowMs = Math.round(view.nowMs);
     const unchanged = record?.touchedAtMs === touchedAtMs && record.doomedAtMs === null;
     if (!unchanged || nowMs - touchedAtMs < keepMs) return { transactions: [], answer: () => undefined };
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            { kind: "set", key, value: { ...record, doomedAtMs: nowMs } },
-            { kind: "unrank", index: blobsIndex(partition), member: digest },
-            { kind: "rank", index: doomedIndex(partition), member: digest, score: at(nowMs) },
-          ],
-        },
-      ],
-      answer: () => undefined,
-    };
+    return writing(
+      { kind: "set", key, value: { ...record, doomedAtMs: nowMs } },
+      { kind: "unrank", index: blobsIndex(partition), member: digest },
+      { kind: "rank", index: doomedIndex(partition), member: digest, score: at(nowMs) },
+    );
   },
 };
 
@@ -102,8 +94,7 @@ const lookLater: Move<Seen, void> = {
     const index = blobsIndex(partition);
     const isThere = record !== null && record.doomedAtMs === null;
     const rank = { kind: "rank", index, member: digest, score: at(Math.round(view.nowMs)) } as const;
-    const write = isThere ? rank : ({ kind: "unrank", index, member: digest } as const);
-    return { transactions: [{ checks: [], writes: [write] }], answer: () => undefined };
+    return writing(isThere ? rank : { kind: "unrank", index, member: digest });
   },
 };
 
@@ -152,19 +143,11 @@ const endDeleting: Move<AboutBlob & { readonly deletingAtMs: number }, void> = {
     const key = blobKey(partition, digest);
     const record = view.get<BlobRecord>(key);
     if (record?.deletingAtMs !== deletingAtMs) return { transactions: [], answer: () => undefined };
-    return {
-      transactions: [
-        {
-          checks: [],
-          writes: [
-            { kind: "delete", key },
-            { kind: "unrank", index: doomedIndex(partition), member: digest },
-            { kind: "unrank", index: blobsIndex(partition), member: digest },
-            ...letGo(partition, blobOwner(digest), record.files),
-          ],
-        },
-      ],
-      answer: () => undefined,
-    };
+    return writing(
+      { kind: "delete", key },
+      { kind: "unrank", index: doomedIndex(partition), member: digest },
+      { kind: "unrank", index: blobsIndex(partition), member: digest },
+      ...letGo(partition, blobOwner(digest), record.files),
+    );
   },
 };

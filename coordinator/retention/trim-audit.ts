@@ -1,6 +1,6 @@
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { Move, Mover } from "../engine/move.ts";
+import { type Move, type Mover, writing } from "../engine/move.ts";
 import { auditLog } from "../state/audit.ts";
 
 export const auditPerSweepMax = 500;
@@ -26,8 +26,5 @@ const trimLog: Move<{ readonly partition: Partition; readonly through: number },
   bulk: true,
   frees: true,
   reads: () => [],
-  decide: (_view, { partition, through }) => ({
-    transactions: [{ checks: [], writes: [{ kind: "trim", log: auditLog(partition), through }] }],
-    answer: () => undefined,
-  }),
+  decide: (_view, { partition, through }) => writing({ kind: "trim", log: auditLog(partition), through }),
 };

@@ -1,6 +1,6 @@
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Engine, LogEntry } from "../engine/engine.ts";
-import { at, type DraftWrite, type Move, type Mover } from "../engine/move.ts";
+import { at, type DraftWrite, type Move, type Mover, writing } from "../engine/move.ts";
 import { digestsOf, letGo } from "../state/blob-refs.ts";
 import {
   type CursorRecord,
@@ -81,7 +81,7 @@ const dropEvents: Move<DropEvents, void> = {
     if (!forgets) {
       if (last) writes.push({ kind: "trim", log: eventsLog(topic), through: last.position });
       writes.push({ kind: "rank", index, member, score: at(nextAtMs) });
-      return { transactions: [{ checks: [], writes }], answer: () => undefined };
+      return writing(...writes);
     }
     for (const key of [eventsLog(topic), cursorKey(topic), topicKey(topic)]) writes.push({ kind: "delete", key });
     writes.push({ kind: "unrank", index, member });

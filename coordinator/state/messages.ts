@@ -2,7 +2,7 @@ import type { Partition, TaskId } from "#shared/domain/ids.ts";
 import { partitionFor, partitionOf, sha256, taskId } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import { type Key, keyIn } from "../engine/engine.ts";
-import { at, type DraftWrite, type Move } from "../engine/move.ts";
+import { at, type DraftWrite, type Move, writing } from "../engine/move.ts";
 import type { TaskRecord } from "../records.ts";
 import type { Change } from "./change.ts";
 
@@ -75,10 +75,7 @@ export const messageWrite = (from: Partition, id: string, message: Message, nowM
 export const removeMessage: Move<{ from: Partition; member: string }, void> = {
   name: "removeMessage",
   reads: () => [],
-  decide: (_view, { from, member }) => ({
-    transactions: [{ checks: [], writes: [{ kind: "unrank", index: outboxIndex(from), member }] }],
-    answer: () => undefined,
-  }),
+  decide: (_view, { from, member }) => writing({ kind: "unrank", index: outboxIndex(from), member }),
 };
 
 /** A wait for an event that ends without one. */

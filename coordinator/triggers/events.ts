@@ -1,7 +1,7 @@
 import { partitionOf, runOfTask, type TaskId, taskId, workflowKey } from "#shared/domain/ids.ts";
 import type { Value } from "#shared/protocol/common.ts";
 import { type Engine, type Key, keyIn, type LogEntry } from "../engine/engine.ts";
-import { at, type Move, type Mover } from "../engine/move.ts";
+import { at, type Move, type Mover, writing } from "../engine/move.ts";
 import { runKey, type TaskRecord, taskKey, timersIndex } from "../records.ts";
 import { digestsOf, refer } from "../state/blob-refs.ts";
 import { Change } from "../state/change.ts";
@@ -243,10 +243,7 @@ const unsubscribe = (deps: EventDeps, { project, name, task }: { project: string
 const unrankSubscription: Move<{ topic: Topic; task: TaskId }, void> = {
   name: "unrankSubscription",
   reads: () => [],
-  decide: (_view, { topic, task }) => ({
-    transactions: [{ checks: [], writes: [{ kind: "unrank", index: subscriptionsIndex(topic), member: task }] }],
-    answer: () => undefined,
-  }),
+  decide: (_view, { topic, task }) => writing({ kind: "unrank", index: subscriptionsIndex(topic), member: task }),
 };
 
 const rankSubscription: Move<{ topic: Topic; task: TaskId; subscription: Subscription }, void> = {

@@ -60,7 +60,7 @@ export const limits = {
   attemptTimeoutMs: 24 * 3600_000,
   workflowSlotsPerCore: 4,
   runsPerWorkflowProcessMax: 64,
-  prefetchMax: 64,
+  prefetchMax: 256,
   /** Tasks that a limit can allow to be ready or running at once. */
   slotsPerLimitMax: 1_000,
   /** Tasks waiting under one limit that are counted before it is taken to be more. */

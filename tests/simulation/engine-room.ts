@@ -140,7 +140,10 @@ export class EngineRoom {
     this.#base = replayCommits(kept, this.#life.clock);
     this.#held.clear();
     this.#pausedMs.clear();
-    for (const commit of kept) this.#follow(commit);
+    for (const commit of kept) {
+      this.#followWrites(commit);
+      this.#followGrants(commit);
+    }
     for (const { partition } of kept) this.#newEpochs.add(partition);
     this.#epoch += 1;
     this.#listening.abort();
@@ -167,8 +170,8 @@ export class EngineRoom {
     return nowMs - (this.#pausedMs.get(partition) ?? 0);
   }
 
-  /** Which leases are held after a commit. */
-  #follow({ partition, batch, claim, committed }: PastCommit): void {
+  /** Which leases are held after a commit's writes, and before its grants. */
+  #followWrites({ partition, batch, committed }: PastCommit): void {
     for (const [index, { writes }] of batch.entries()) {
       if (committed.results[index]?.outcome !== "applied") continue;
       for (const write of writes) {
@@ -180,6 +183,9 @@ export class EngineRoom {
         }
       }
     }
+  }
+
+  #followGrants({ partition, claim, committed }: PastCommit): void {
     for (const { member } of committed.claims) {
       this.#held.set(member, this.#leaseNowMs(partition, committed.nowMs) + (claim?.holdMs ?? 0));
     }
@@ -187,7 +193,7 @@ export class EngineRoom {
 
   #watch(commit: PastCommit): void {
     const { who, partition, batch, committed } = commit;
-    const before = new Map(committed.claims.map(({ member }) => [member, this.#heldAfter(commit, member)]));
+    this.#followWrites(commit);
     const said: string[] = [];
     for (const [index, { writes }] of batch.entries()) {
       const outcome = committed.results[index]?.outcome;
@@ -202,7 +208,7 @@ export class EngineRoom {
       const grants = this.grants.get(member) ?? [];
       this.grants.set(member, grants);
       const last = grants.at(-1);
-      const held = before.get(member);
+      const held = this.#held.get(member);
       if (held !== undefined && held > this.#leaseNowMs(partition, committed.nowMs)) {
         this.violations.push(`${member} was granted to ${holder} while its lease ${last?.fence} lived`);
       }
@@ -211,23 +217,8 @@ export class EngineRoom {
       this.written.noteGrant(partition, member);
       said.push(`GRANT ${member} ${fence} to ${holder}`);
     }
-    this.#follow(commit);
+    this.#followGrants(commit);
     this.#deps.trace.note(partition, `commit by ${who}`, said.join(" | "));
-  }
-
-  /** Until when a lease is held after a commit's writes, and before its grants. */
-  #heldAfter({ partition, batch, committed }: PastCommit, member: string): number | undefined {
-    let until = this.#held.get(member);
-    for (const [index, { writes }] of batch.entries()) {
-      if (committed.results[index]?.outcome !== "applied") continue;
-      for (const write of writes) {
-        if (write.kind === "release" && write.member === member) until = undefined;
-        else if (write.kind === "hold" && write.member === member && until !== undefined) {
-          until = this.#leaseNowMs(partition, committed.nowMs) + write.forMs;
-        }
-      }
-    }
-    return until;
   }
 }
 

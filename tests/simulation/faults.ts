@@ -24,7 +24,7 @@ export interface FaultPlan {
   readonly task: { readonly crash: number; readonly hang: number; readonly slow: number };
 }
 
-const meddlings = [
+export const meddlings = [
   "killCoordinator",
   "closeCoordinator",
   "stopCoordinator",
@@ -99,5 +99,3 @@ export function drawFaults(random: SeededRandom): FaultPlan {
     task: { crash: rate(0.05), hang: rate(0.02), slow: rate(0.2) },
   };
 }
-
-export { meddlings };

@@ -187,10 +187,6 @@ export class Connection implements Link {
     this.#deps.events.message(text);
   }
 
-  get bufferedBytes(): number {
-    return this.#bufferedBytes;
-  }
-
   // Either way.
 
   #up(arrives: () => void): void {

@@ -65,7 +65,7 @@ async function follow(plan: Plan): Promise<unknown> {
   return outputs;
 }
 
-const main = workflow({ name: "main" }, follow);
+workflow({ name: "main" }, follow);
 const child = workflow({ name: "child" }, follow);
 
 const upTo = (width: number): number[] => Array.from({ length: width }, (_, index) => index);
@@ -139,5 +139,3 @@ async function takeWait(step: Step): Promise<unknown> {
     throw error;
   }
 }
-
-export const workflows = [main, child];

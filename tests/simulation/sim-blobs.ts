@@ -1,4 +1,5 @@
 import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import type { BinaryFiles } from "#agent/cache/binary-files.ts";
 import type { BlobClient } from "#agent/cache/blob-client.ts";
 import type { Values } from "#agent/runner/program-values.ts";
@@ -33,10 +34,7 @@ export class SharedBlobs {
   store(): BlobStore {
     return {
       put: async (_digest, bytes) => {
-        const parts: Uint8Array[] = [];
-        if (bytes instanceof Uint8Array) parts.push(bytes);
-        else for await (const part of bytes) parts.push(part as Uint8Array);
-        const text = Buffer.concat(parts).toString();
+        const text = (bytes instanceof Uint8Array ? Buffer.from(bytes) : await buffer(bytes)).toString();
         this.put(text);
         return { bytes: Buffer.byteLength(text) };
       },

@@ -38,6 +38,7 @@ export class SimMachine {
   readonly wall: WallClock;
   readonly processes = new Map<number, SimProcess>();
   readonly #deps: MachineDeps;
+  readonly #logWatchers = new Set<(path: string) => void>();
   readonly #listeners = new Map<string, { life: Life; met: (link: ProgramLink) => void }>();
   #boots = 1;
   #lives = 0;
@@ -167,8 +168,8 @@ export class SimMachine {
   #openLogs(life: Life, folder: string, changed: () => void): LogFiles {
     const path = (stream: StreamName) => `${folder}/${stream}`;
     const watch = (name: string) => name.startsWith(`${folder}/`) && life.enter(changed);
-    this.logWatchers.add(watch);
-    life.onEnd(() => this.logWatchers.delete(watch));
+    this.#logWatchers.add(watch);
+    life.onEnd(() => this.#logWatchers.delete(watch));
     const bytes = (stream: StreamName) => Buffer.from(this.disk.read(path(stream)) ?? "");
     return {
       size: (stream) => bytes(stream).length,
@@ -177,11 +178,9 @@ export class SimMachine {
         into.set(part);
         return part.length;
       },
-      close: () => void this.logWatchers.delete(watch),
+      close: () => void this.#logWatchers.delete(watch),
     };
   }
-
-  readonly logWatchers = new Set<(path: string) => void>();
 
   /** A program prints. */
   print(path: string, text: string): void {
@@ -190,7 +189,7 @@ export class SimMachine {
     } catch {
       return; // The disk is full: the program's output is lost, as on a real one.
     }
-    for (const watch of this.logWatchers) watch(path);
+    for (const watch of this.#logWatchers) watch(path);
   }
 }
 

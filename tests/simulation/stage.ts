@@ -27,7 +27,7 @@ export async function stage(
 export const pass = (cluster: Cluster, ms: number): Promise<void> =>
   cluster.scheduler.runUntil(cluster.scheduler.nowMs + ms);
 
-export const planOf = (...steps: readonly Step[]): Plan => ({ steps, restarts: 0, before: [] });
+const planOf = (...steps: readonly Step[]): Plan => ({ steps, restarts: 0, before: [] });
 
 /** Opens a run, whose id is known when this resolves. */
 export async function openRun(cluster: Cluster, ...steps: readonly Step[]): Promise<Asked> {

@@ -1,5 +1,5 @@
 import { type Key, keyIn } from "#coordinator/engine/engine.ts";
-import type { Move } from "#coordinator/engine/move.ts";
+import { type Move, writing } from "#coordinator/engine/move.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 
 export interface Tally {
@@ -18,7 +18,6 @@ export const addMark: Move<{ partition: Partition; mark: string }, void> = {
   decide(view, { partition, mark }) {
     const marks = view.get<Tally>(tallyKey(partition))?.marks ?? [];
     if (marks.includes(mark)) return { transactions: [], answer: () => undefined };
-    const set = { kind: "set", key: tallyKey(partition), value: { marks: [...marks, mark] } } as const;
-    return { transactions: [{ checks: [], writes: [set] }], answer: () => undefined };
+    return writing({ kind: "set", key: tallyKey(partition), value: { marks: [...marks, mark] } });
   },
 };

@@ -8,6 +8,7 @@ import type { JournalRow, RegisteredRelease, TaskView } from "#shared/protocol/a
 import { type Manifest, manifestSchema } from "#shared/protocol/manifest.ts";
 import { privateEnv, runSalt, saltFolder, testCache } from "./salt-process.ts";
 import { expectUntold } from "./secrets.ts";
+import { SeededRandom } from "./seeded-random.ts";
 import { type Salt, type StartSaltOptions, startSalt } from "./start-salt.ts";
 
 const project = path.join(saltFolder, "tests", "journeys", "project");
@@ -180,16 +181,10 @@ export function memoryOf(pid: number): number {
 /**
  * Numbers in [0, 1) from a seed, which is printed so that a failure can be had again: `SALT_SEED=<seed>`. Each `what`
  * has numbers of its own.
- * (mulberry32, by Tommy Ettinger, public domain.)
  */
 export function seededRandom(what: string): () => number {
   const seed = Number(process.env.SALT_SEED ?? Date.now() % 1_000_000);
   console.info(`${what}: SALT_SEED=${seed}`);
-  let state = createHash("sha256").update(`${seed} ${what}`).digest().readUInt32LE();
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
+  const random = new SeededRandom(createHash("sha256").update(`${seed} ${what}`).digest().readUInt32LE());
+  return () => random.float();
 }

@@ -22,7 +22,7 @@ export function memoryBlobs(): BlobStore & { readonly blobs: Map<Sha256, Buffer>
       const body = blobs.get(digest);
       if (!body) return null;
       const part = body.subarray(range?.start ?? 0, range?.end ?? body.length);
-      return { bytes: body.length, stream: Readable.from([part]) };
+      return { bytes: part.length, stream: Readable.from([part]) };
     },
     has: async (digests) => digests.map((digest) => blobs.get(digest)?.length ?? null),
     async delete(digest) {

@@ -1,6 +1,6 @@
 import type { Random } from "#shared/ports.ts";
 
-/** Numbers from a seed (mulberry32): the same seed, the same numbers. */
+/** Numbers from a seed (mulberry32, by Tommy Ettinger, public domain): the same seed, the same numbers. */
 export class SeededRandom implements Random {
   #state: number;
 

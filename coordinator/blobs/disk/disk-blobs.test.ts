@@ -75,6 +75,19 @@ test("A35 what an earlier process left unfinished is gone after the next start, 
   expect(await blobs.has([digest])).toEqual([text.byteLength]);
 });
 
+test("what the file system refuses is an operating error, whatever was asked", async () => {
+  const blobs = createDiskBlobs({ folder });
+  await writeFile(join(folder, digest.slice(0, 2)), "no folder");
+  for (const ask of [
+    () => blobs.put(digest, text, 100),
+    () => blobs.get(digest),
+    () => blobs.has([digest]),
+    () => blobs.delete(digest),
+  ]) {
+    await expect(ask()).rejects.toMatchObject({ code: "Unavailable", next: expect.any(String) });
+  }
+});
+
 test("a refused upload leaves no file", async () => {
   const blobs = createDiskBlobs({ folder });
   await expect(blobs.put(digest, Buffer.from("other"), 100)).rejects.toMatchObject({ code: "DigestMismatch" });

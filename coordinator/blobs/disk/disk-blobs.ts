@@ -71,7 +71,12 @@ export function createDiskBlobs(deps: DiskBlobsDeps): BlobStore {
     },
 
     async delete(sha256) {
-      await rm(pathOf(folder, sha256), { force: true });
+      const path = pathOf(folder, sha256);
+      try {
+        await rm(path, { force: true });
+      } catch (error) {
+        throw toSaltError(error, `delete blob ${sha256}`);
+      }
     },
 
     async presign() {

@@ -1,7 +1,18 @@
 import { SaltError } from "#shared/domain/errors.ts";
 
 const full = new Set(["ENOSPC", "EDQUOT"]);
-const refused = new Set(["EACCES", "EPERM", "EROFS", "ENOTDIR", "EISDIR", "EIO", "EMFILE", "ENFILE", "ENOENT"]);
+const refused = new Set([
+  "EACCES",
+  "EPERM",
+  "EROFS",
+  "ENOTDIR",
+  "EISDIR",
+  "EIO",
+  "EMFILE",
+  "ENFILE",
+  "ENOENT",
+  "EEXIST",
+]);
 
 /** What the file system reports, as an operating error; other errors stay what they are. */
 export function toSaltError(error: unknown, attempted: string): unknown {

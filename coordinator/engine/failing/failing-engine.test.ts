@@ -1,24 +1,14 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { partitionAt } from "#shared/domain/ids.ts";
-import type { Random } from "#shared/ports.ts";
+import { SeededRandom } from "../../../tests/support/seeded-random.ts";
 import { describeEngine } from "../contract.ts";
 import { type Engine, type Hint, keyIn, type Transaction } from "../engine.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { createMemoryEngine } from "../memory/memory-engine.ts";
 import { createFailingEngine, type Faults } from "./failing-engine.ts";
 
-/** Numbers from a seed, by a linear congruence: enough to draw faults from. */
-function seededRandom(seed: number): Random {
-  let state = seed;
-  const float = () => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return state / 2 ** 32;
-  };
-  return { float, bytes: (count) => Uint8Array.from({ length: count }, () => float() * 256) };
-}
-
 describeEngine("failing, without faults,", ({ clock }) =>
-  createFailingEngine(createMemoryEngine({ clock }), { clock, random: seededRandom(1), faults: {} }),
+  createFailingEngine(createMemoryEngine({ clock }), { clock, random: new SeededRandom(1), faults: {} }),
 );
 
 const partition = partitionAt(0);
@@ -27,7 +17,8 @@ const appending = (value: string): Transaction => ({ checks: [], writes: [{ kind
 
 let clock: ManualClock;
 let inner: Engine;
-const fail = (faults: Faults, seed = 1) => createFailingEngine(inner, { clock, random: seededRandom(seed), faults });
+const fail = (faults: Faults, seed = 1) =>
+  createFailingEngine(inner, { clock, random: new SeededRandom(seed), faults });
 const logged = async () => (await inner.read(log, 0, 10_000)).map(({ value }) => value);
 
 beforeEach(() => {

@@ -1,8 +1,8 @@
 import { assert } from "#shared/domain/assert.ts";
-import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import { assertBatch, assertLimit } from "../assert-batch.ts";
+import { closedError } from "../closed-error.ts";
 import {
   type Check,
   type Claim,
@@ -22,11 +22,10 @@ import {
   queueIndex,
   queuesIndex,
   type RangeQuery,
-  type Score,
   type Transaction,
   type Write,
 } from "../engine.ts";
-import { createEngineClock, nextFence } from "../engine-clock.ts";
+import { createEngineClock, nextFence, scoreAt } from "../engine-clock.ts";
 import { HintSet, Hints } from "../hints.ts";
 import { SortedIndex } from "./sorted-index.ts";
 
@@ -57,12 +56,12 @@ class MemoryEngine implements Engine {
   }
 
   async get(keys: readonly Key[]): Promise<{ nowMs: number; found: readonly Found[] }> {
-    this.#assertOpen();
+    this.#assertOpen("read records");
     return { nowMs: this.#now(), found: keys.map((key) => this.#find(key)) };
   }
 
   async commit(partition: Partition, batch: readonly Transaction[], claim?: ClaimWant): Promise<Committed> {
-    this.#assertOpen();
+    this.#assertOpen("commit");
     assertBatch(partition, batch, claim);
     const context: CommitContext = { partition, nowMs: this.#now(), hints: new HintSet() };
     const results: { outcome: Outcome; positions: number[] }[] = [];
@@ -80,13 +79,13 @@ class MemoryEngine implements Engine {
   }
 
   async range(index: Key, query: RangeQuery) {
-    this.#assertOpen();
+    this.#assertOpen("read an index");
     assertLimit(query.limit);
     return { nowMs: this.#now(), rows: this.#index(index).range(query) };
   }
 
   async read(log: Key, after: number, limit: number, bytesMax = Number.POSITIVE_INFINITY) {
-    this.#assertOpen();
+    this.#assertOpen("read a log");
     assertLimit(limit);
     const entries: LogEntry[] = [];
     let bytes = 0;
@@ -109,11 +108,8 @@ class MemoryEngine implements Engine {
     this.#hints.close();
   }
 
-  #assertOpen(): void {
-    if (!this.#closed) return;
-    throw new SaltError("Unavailable", "Cannot use the engine: it is closed.", {
-      next: "Start the coordinator again.",
-    });
+  #assertOpen(attempted: string): void {
+    if (this.#closed) throw closedError(attempted);
   }
 
   #find(key: Key): Found {
@@ -292,7 +288,5 @@ class MemoryEngine implements Engine {
     return lowest;
   }
 }
-
-const scoreAt = (score: Score, nowMs: number): number => ("at" in score ? score.at : nowMs + score.nowPlusMs);
 
 const leaseValue = ({ holder, state, queue }: LeaseRecord): string => JSON.stringify({ holder, state, queue });

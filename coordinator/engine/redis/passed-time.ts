@@ -1,21 +1,21 @@
 import type { Clock } from "#shared/ports.ts";
+import { HeardTime } from "../heard-time.ts";
 
 /** Q3: the engine's time as this process has heard it, and what has passed since by its own monotonic clock. */
 export class PassedTime {
-  readonly #clock: Clock;
+  readonly #time: HeardTime;
   /** How far the server's clock may be behind before it is taken to have been set back: more than clocks drift apart. */
   readonly #behindMsMax: number;
-  #heard: { readonly engineMs: number; readonly monotonicMs: number } | null = null;
+  #heardMs = 0;
 
   constructor(clock: Clock, behindMsMax: number) {
-    this.#clock = clock;
+    this.#time = new HeardTime(clock);
     this.#behindMsMax = behindMsMax;
   }
 
   /** What the engine's time is at least now; null when nothing was heard. */
   passedMs(): number | null {
-    if (this.#heard === null) return null;
-    return Math.floor(this.#heard.engineMs + this.#clock.monotonicMs() - this.#heard.monotonicMs);
+    return this.#time.passedMs();
   }
 
   /** The time that a server says, or what has passed, when its clock was set back. */
@@ -26,8 +26,8 @@ export class PassedTime {
 
   /** An answer's time; never less than the one before. */
   hear(engineMs: number): number {
-    const nowMs = Math.max(engineMs, this.#heard?.engineMs ?? 0);
-    this.#heard = { engineMs: nowMs, monotonicMs: this.#clock.monotonicMs() };
-    return nowMs;
+    this.#heardMs = Math.max(engineMs, this.#heardMs);
+    this.#time.hear(this.#heardMs);
+    return this.#heardMs;
   }
 }

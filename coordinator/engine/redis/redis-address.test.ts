@@ -46,7 +46,7 @@ test("what is no such URL is refused by name, and never with its password", () =
     "redis://:hush%@h",
     "redis://:hush@a:b:c",
     "redis://:hush@h:0",
-    "redis://:hush@h:65536",
+    "redis-cluster://:hush@a,b:65536",
   ];
   for (const url of wrong) {
     expect(() => parseRedisUrl(url)).toThrow("Cannot use");

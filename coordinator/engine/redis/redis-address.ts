@@ -28,9 +28,8 @@ export function parseRedisUrl(text: string): RedisAddress {
   const [, scheme, clustered, credentials = "", hosts = "", db = "", query = ""] = parts;
   const nodes = hosts.split(",").map((host) => {
     const address = /^(\[[0-9a-fA-F:]+\]|[^:[\]]+)(?::(\d{1,5}))?$/.exec(host);
-    if (address === null) throw refuse(`'${host}' is not a host and a port`);
-    const port = Number(address[2] ?? 6379);
-    if (port < 1 || port > 65_535) throw refuse(`${port} is no port: those are 1 to 65535`);
+    const port = Number(address?.[2] ?? 6379);
+    if (address === null || port < 1 || port > 65_535) throw refuse(`'${host}' is not a host and a port`);
     return { host: (address[1] ?? "").replace(/^\[|\]$/g, ""), port };
   });
   const cluster = clustered !== undefined || nodes.length > 1;

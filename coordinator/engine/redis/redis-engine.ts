@@ -1,20 +1,20 @@
 import { assert } from "#shared/domain/assert.ts";
-import type { Partition } from "#shared/domain/ids.ts";
+import { type Partition, partitionAt } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
 import { assertBatch, assertLimit } from "../assert-batch.ts";
-import type {
-  ClaimWant,
-  Committed,
-  Engine,
-  Found,
-  Hint,
-  IndexRow,
-  Key,
-  LogEntry,
-  RangeQuery,
-  Transaction,
+import {
+  type ClaimWant,
+  type Committed,
+  type Engine,
+  type Found,
+  type Hint,
+  type IndexRow,
+  type Key,
+  type LogEntry,
+  partitionOfKey,
+  type RangeQuery,
+  type Transaction,
 } from "../engine.ts";
-import { partitionOfKey } from "../engine.ts";
 import { requireFitRedis } from "./check-redis.ts";
 import { decodeCommit } from "./decode-commit.ts";
 import { encodeCommit } from "./encode-commit.ts";
@@ -192,7 +192,7 @@ export class RedisEngine implements Engine {
   }
 
   async #askTime(): Promise<number> {
-    const partition = [...this.#met][0] ?? ("p0" as Partition);
+    const partition = [...this.#met][0] ?? partitionAt(0);
     const reply = await this.link.use(partition, "read records", (node) => node.send("time", []));
     return this.#hear(reply as readonly string[], null);
   }

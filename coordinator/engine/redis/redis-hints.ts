@@ -39,6 +39,10 @@ export class RedisHints {
     };
     this.#client.on("message", heard);
     this.#client.on("smessage", heard);
+    // By itself the client makes only those again that were answered before the connection was lost.
+    this.#client.on("ready", () => {
+      for (const channel of this.#topics.keys()) void Promise.all(this.#ask(channel));
+    });
   }
 
   /** Set until what was asked for is subscribed to, so that what is committed after it is heard; a second at most. */
@@ -60,15 +64,17 @@ export class RedisHints {
     const channel = this.#keyspace.channel(topic);
     if (this.#topics.has(channel)) return;
     this.#topics.set(channel, topic);
-    const subscribing = [this.#client.subscribe(channel)];
-    if (this.#client instanceof Cluster) subscribing.push(this.#client.ssubscribe(channel));
-    for (const subscribed of subscribing) {
+    for (const subscribed of this.#ask(channel)) {
       const late = new Promise<void>((resolve) => void this.#clock.after(subscribedWithinMs, resolve));
-      // It is subscribed to when the connection is there again; until then its hints are lost.
-      const settled: Promise<unknown> = Promise.race([subscribed.catch(() => undefined), late]).finally(() =>
-        this.#pending.delete(settled),
-      );
+      const settled: Promise<unknown> = Promise.race([subscribed, late]).finally(() => this.#pending.delete(settled));
       this.#pending.add(settled);
     }
+  }
+
+  /** What cannot be subscribed to now is when the connection is there again; until then its hints are lost. */
+  #ask(channel: string): Promise<unknown>[] {
+    const asked = [this.#client.subscribe(channel)];
+    if (this.#client instanceof Cluster) asked.push(this.#client.ssubscribe(channel));
+    return asked.map((subscribed) => subscribed.catch(() => undefined));
   }
 }

@@ -1,7 +1,7 @@
 import { Cluster, type Redis } from "ioredis";
-import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock, Random } from "#shared/ports.ts";
+import { closedError } from "../closed-error.ts";
 import { createClient } from "./create-client.ts";
 import { slotOf } from "./keyspace.ts";
 import { describeAddress, type RedisAddress } from "./redis-address.ts";
@@ -162,6 +162,3 @@ export class RedisLink {
 function reasonOf(error: Error & { readonly lastNodeError?: Error }): Error {
   return error.lastNodeError ?? error;
 }
-
-export const closedError = (attempted: string): SaltError =>
-  new SaltError("Unavailable", `Cannot ${attempted}: the engine is closed.`, { next: "Start the coordinator again." });

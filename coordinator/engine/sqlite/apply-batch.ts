@@ -8,10 +8,9 @@ import {
   leasesIndex,
   type Outcome,
   pausedCounter,
-  type Score,
   type Write,
 } from "../engine.ts";
-import { nextFence } from "../engine-clock.ts";
+import { nextFence, scoreAt } from "../engine-clock.ts";
 import { HintSet } from "../hints.ts";
 import { createIndexes } from "./indexes.ts";
 import { createLeases, isLeasesIndex, memberOfLease } from "./leases.ts";
@@ -190,5 +189,3 @@ function leaseNowMs({ records }: Tables, { partition, nowMs, adds }: CommitConte
   const paused = pausedCounter(partition);
   return nowMs - records.count(paused) - (adds.get(paused) ?? 0);
 }
-
-const scoreAt = (score: Score, nowMs: number): number => ("at" in score ? score.at : nowMs + score.nowPlusMs);

@@ -1,8 +1,8 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { SaltError } from "#shared/domain/errors.ts";
 import type { Partition } from "#shared/domain/ids.ts";
 import type { Clock } from "#shared/ports.ts";
 import { assertBatch, assertLimit } from "../assert-batch.ts";
+import { closedError } from "../closed-error.ts";
 import type {
   ClaimWant,
   Committed,
@@ -150,11 +150,7 @@ export class SqliteEngine implements Engine {
 
   /** Whatever goes wrong inside, nothing is left half done. */
   #use<Answer>(attempted: string, act: () => Answer): Answer {
-    if (!this.#db.isOpen) {
-      throw new SaltError("Unavailable", `Cannot ${attempted}: the engine is closed.`, {
-        next: "Start the coordinator again.",
-      });
-    }
+    if (!this.#db.isOpen) throw closedError(attempted);
     try {
       return act();
     } catch (error) {
