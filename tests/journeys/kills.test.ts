@@ -36,6 +36,7 @@ test("C21 a thousand tasks over seven ends of the workflow's program settle once
   const crashes = workflow.attempts.filter(({ failure }) => failure?.type === "ProgramExited");
   // Some kills meet a program that has not been given the run yet.
   expect(crashes.length).toBeGreaterThanOrEqual(1);
+  expect(crashes.length, "each kill is one crash").toBeLessThanOrEqual(7);
 }, 90_000);
 
 test("a thousand tasks over seven ends of a task's program settle once each, and what was under way is executed again", async () => {
