@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readdir } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -83,13 +85,20 @@ describe("cli/bin.mjs", () => {
     expect(refused.err()).toMatch(/0\.0\.0\.0/);
   });
 
-  it("shows its help within 100 ms", async () => {
+  it("shows its help within 100 ms, by a machine that starts Node in 40", async () => {
     let fastestMs = Number.POSITIVE_INFINITY;
-    for (let tries = 0; tries < 20 && fastestMs >= 100; tries++) {
-      const startMs = performance.now();
-      await spawnSalt(["--help"], { cwd: folder }).ended;
-      fastestMs = Math.min(fastestMs, performance.now() - startMs);
+    let nodeMs = Number.POSITIVE_INFINITY;
+    const isFast = () => fastestMs < 100 * Math.max(1, nodeMs / 40);
+    for (let tries = 0; tries < 20 && !isFast(); tries++) {
+      nodeMs = Math.min(nodeMs, await timed(once(spawn(process.execPath, ["-e", "0"]), "exit")));
+      fastestMs = Math.min(fastestMs, await timed(spawnSalt(["--help"], { cwd: folder }).ended));
     }
-    expect(fastestMs).toBeLessThan(100);
+    expect(isFast(), `help in ${fastestMs} ms, Node in ${nodeMs} ms`).toBe(true);
   });
 });
+
+async function timed(ended: Promise<unknown>): Promise<number> {
+  const startMs = performance.now();
+  await ended;
+  return performance.now() - startMs;
+}
