@@ -42,7 +42,8 @@ export interface Disk {
   list(folder: string): Promise<string[]>;
   /** Null when there is no such file. */
   read(file: string): Promise<string | null>;
-  write(file: string, text: string): Promise<void>;
+  /** Synchronous: it is there before anything else is heard. */
+  write(file: string, text: string): void;
   /** Replaces a file so that a crash leaves the old text or the new. Durable when it resolves. */
   writeDurably(file: string, text: string): Promise<void>;
   /** Removes a file, or a folder and what is in it; nothing happens when it is not there. */

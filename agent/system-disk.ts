@@ -1,5 +1,5 @@
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { removeFolder, writeDurably } from "./data-folder.ts";
 import type { Disk, LinesFile } from "./ports.ts";
 
@@ -10,7 +10,7 @@ export const systemDisk: Disk = {
   },
   list: (folder) => orNone(readdir(folder), []),
   read: (file) => orNone(readFile(file, "utf8"), null),
-  write: (file, text) => writeFile(file, text, { mode: 0o600 }),
+  write: (file, text) => writeFileSync(file, text, { mode: 0o600 }),
   writeDurably,
   remove: removeFolder,
   openLines: (file) => new SystemLines(file),

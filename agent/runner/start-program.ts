@@ -123,7 +123,8 @@ export async function startProgram(
   });
   // It was ended while it was forked.
   if (forked !== null && program.state !== "starting") program.parts?.signal("SIGKILL");
-  if (identity !== null) await disk.write(identityFile(folder), JSON.stringify(identity));
+  // Before its hello can be heard: of a program that is at work without, the agent's next life would not know that it lives.
+  if (identity !== null) disk.write(identityFile(folder), JSON.stringify(identity));
 }
 
 async function fork(

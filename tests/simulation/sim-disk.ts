@@ -80,7 +80,7 @@ export class MachineDisk {
       makeFolder: () => later(() => undefined),
       list: (folder) => later(() => this.list(folder)),
       read: (file) => later(() => this.read(file)),
-      write: (file, text) => later(() => this.write(file, text)),
+      write: (file, text) => this.write(file, text),
       writeDurably: (file, text) => later(() => this.write(file, text, true)),
       remove: (path) => later(() => this.remove(path)),
       openLines: (file) => this.#openLines(file),
